@@ -1,0 +1,1 @@
+"""HTTP and MCP front end: accepts commands, answers reads."""

@@ -1,0 +1,1 @@
+"""The domain: commands, requests, execution, audit."""

@@ -1,0 +1,1 @@
+"""Celery entry point: executes what the queue names."""
