@@ -59,7 +59,7 @@ check: env  ## Run what CI checks before the tests: lint, format, types, imports
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-logo --cache-dir .cache/import_linter
 	@if [ -d tests/checks ]; then set -x; $(PY) -m pytest -q tests/checks; fi
 
 COMPILE = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
@@ -71,5 +71,5 @@ lock: env  ## Resolve pyproject.toml into requirements/; ARGS='--upgrade-package
 	@! grep -n '://' requirements/*.txt || { echo 'lock: an address got into a lock' >&2; exit 1; }
 
 clean:  ## Remove the environment and every cache; keeps .baton, which holds data
-	rm -rf $(VENV) .cache .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis dist
+	rm -rf $(VENV) .cache .hypothesis dist
 	find . -name __pycache__ -type d -not -path './.git/*' -not -path './.baton/*' -prune -exec rm -rf {} +
