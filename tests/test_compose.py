@@ -66,9 +66,7 @@ def test_every_process_and_the_migration_run_the_same_image(services: Services) 
 
 
 @pytest.mark.parametrize("name", sorted(WORKERS))
-def test_a_worker_runs_the_procfiles_command(
-    name: str, services: Services, procfile: dict[str, list[str]]
-) -> None:
+def test_a_worker_runs_the_procfiles_command(name: str, services: Services, procfile: dict[str, list[str]]) -> None:
     assert services[name]["command"] == procfile[name]
 
 

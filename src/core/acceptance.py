@@ -1,0 +1,143 @@
+"""Acceptance: one statement that makes requests of submissions, and what each submitter is told."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, LiteralString
+
+from psycopg import AsyncConnection
+
+from core import sets
+from core.commands import Command
+from core.errors import DomainError, IdempotencyConflict
+from core.ids import new_id
+from core.queue import Lane
+from core.requests import RequestRow
+from core.tasks.model import Source
+from core.tenancy.model import Caller
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A command that somebody asked for, by which front end, under which idempotency key."""
+
+    caller: Caller
+    source: Source
+    command: Command
+    idempotency_key: str | None = None
+    lane: Lane = "interactive"
+    request_id: str = field(default_factory=lambda: new_id("req"))
+    task_id: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Settle the task's id once, so that a commit can be tried again."""
+        object.__setattr__(self, "task_id", self.command.target_id())
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What an accepted submission is known by; `replayed` when an earlier one under its key was accepted.
+
+    `accepted_at` is the database's time of this commit, None where nothing new was accepted.
+    """
+
+    request_id: str
+    task_id: str
+    accepted_at: datetime | None
+    replayed: bool = False
+
+
+_COLUMNS = (
+    "tenant_id",
+    "id",
+    "lane",
+    "command",
+    "payload",
+    "task_id",
+    "actor_id",
+    "actor_type",
+    "actor_name",
+    "source",
+    "idempotency_key",
+    "fingerprint",
+)
+_NAMES: LiteralString = ", ".join(_COLUMNS)
+
+# Places in line follow the order of submission; rows go in by key, so that two processes which are sent the same
+# keys wait for each other in one order and cannot deadlock.
+_ACCEPT: LiteralString = f"""
+    WITH submitted AS MATERIALIZED (
+        SELECT nextval('requests_seq') AS seq, new.* FROM {sets.unnest(RequestRow, _COLUMNS)}
+    )
+    INSERT INTO requests (seq, {_NAMES})
+    SELECT seq, {_NAMES} FROM submitted ORDER BY tenant_id, idempotency_key, id
+    ON CONFLICT DO NOTHING
+    RETURNING id, accepted_at
+"""
+_FIND: LiteralString = """
+    SELECT tenant_id, idempotency_key, id, task_id, fingerprint
+    FROM requests JOIN unnest(%s::text[], %s::text[]) AS named (tenant_id, idempotency_key)
+    USING (tenant_id, idempotency_key)
+"""
+
+
+def _values(submission: Submission) -> tuple[Any, ...]:
+    caller, command = submission.caller, submission.command
+    return (
+        caller.tenant_id,
+        submission.request_id,
+        submission.lane,
+        command.kind,
+        command.payload(),
+        submission.task_id,
+        caller.actor.id,
+        caller.actor.type,
+        caller.actor.name,
+        submission.source,
+        submission.idempotency_key,
+        command.fingerprint(),
+    )
+
+
+async def accept(connection: AsyncConnection[Any], submissions: Sequence[Submission]) -> list[Receipt | DomainError]:
+    """Commit the requests of some submissions; return for each, in order, its receipt or why it has none.
+
+    Safe to repeat with the same submissions when the connection broke and nobody knows what was committed.
+    The connection is in autocommit, so the one INSERT is the whole transaction. Raises psycopg.Error.
+    """
+    columns = zip(*map(_values, submissions), strict=True)
+    cursor = await connection.execute(_ACCEPT, dict(zip(_COLUMNS, map(list, columns), strict=True)), binary=True)
+    accepted: dict[str, datetime] = dict(await cursor.fetchall())
+    refused = [each for each in submissions if each.request_id not in accepted]
+    known = await _known(connection, refused) if refused else {}
+    return [
+        Receipt(each.request_id, each.task_id, accepted[each.request_id])
+        if each.request_id in accepted
+        else _answer_again(each, known)
+        for each in submissions
+    ]
+
+
+_Known = dict[tuple[str, str], tuple[str, str, bytes]]
+
+
+async def _known(connection: AsyncConnection[Any], submissions: Sequence[Submission]) -> _Known:
+    """Return what is stored under the keys of the submissions: request id, task id, fingerprint."""
+    keyed = [(each.caller.tenant_id, each.idempotency_key) for each in submissions if each.idempotency_key]
+    if not keyed:
+        return {}
+    tenants, keys = (list(column) for column in zip(*keyed, strict=True))
+    rows = await connection.execute(_FIND, (tenants, keys))
+    return {(tenant, key): (id_, task_id, bytes(mark)) for tenant, key, id_, task_id, mark in await rows.fetchall()}
+
+
+def _answer_again(submission: Submission, known: _Known) -> Receipt | DomainError:
+    mine = Receipt(submission.request_id, submission.task_id, None)
+    if submission.idempotency_key is None:  # the id itself is taken: an earlier try of this commit went through
+        return mine
+    request_id, task_id, fingerprint = known[submission.caller.tenant_id, submission.idempotency_key]
+    if request_id == submission.request_id:
+        return mine
+    if fingerprint == submission.command.fingerprint():
+        return Receipt(request_id, task_id, None, replayed=True)
+    return IdempotencyConflict("This idempotency key was used before, for another command.")

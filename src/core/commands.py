@@ -1,0 +1,71 @@
+"""What a caller may ask to change: the base of every command, and the registry of their kinds."""
+
+from hashlib import sha256
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import core_schema
+
+from core.ids import new_id
+
+COMMANDS: dict[str, type["Command"]] = {}
+
+
+class StrictModel(BaseModel):
+    """Input from outside: unknown members and converted types are refused."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+
+class Command(StrictModel):
+    """One thing that a caller may ask to change. The docstring of a subclass is its MCP description."""
+
+    kind: ClassVar[str]
+    scope: ClassVar[str] = "tasks:write"
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        """Register the class under its kind; a kind is taken once."""
+        super().__pydantic_init_subclass__(**kwargs)
+        if "kind" in cls.__dict__ and COMMANDS.setdefault(cls.kind, cls) is not cls:
+            message = f"two commands are called {cls.kind}: {COMMANDS[cls.kind]} and {cls}"
+            raise TypeError(message)
+
+    @property
+    def action(self) -> str:
+        """The verb that the audit trail records, also when the command fails."""
+        return self.kind
+
+    @property
+    def requested_status(self) -> str | None:
+        """The status that the caller asked for."""
+        return None
+
+    @property
+    def linked_resource(self) -> tuple[str, str] | None:
+        """Type and id of the resource that the command names itself."""
+        return None
+
+    def target_id(self) -> str:
+        """Return the id of the task that the command is about, a new one where it makes the task."""
+        return new_id("task")
+
+    def payload(self) -> str:
+        """Return the members that the caller gave, as JSON; equal commands give equal texts."""
+        return self.model_dump_json(exclude_unset=True)
+
+    def fingerprint(self) -> bytes:
+        """Return what tells two commands under one idempotency key apart (SHA-256)."""
+        return sha256(f"{self.kind}\n{self.payload()}".encode()).digest()
+
+
+class ContractSchema(GenerateJsonSchema):
+    """JSON Schema in the contract's form: a member that may be absent has no default and no null."""
+
+    def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
+        """Leave out `"default": null`, which means absent."""
+        json_schema = super().default_schema(schema)
+        if json_schema.get("default", ...) is None:
+            del json_schema["default"]
+        return json_schema

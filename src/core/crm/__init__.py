@@ -1,0 +1,1 @@
+"""CRM directory: the resources that a task can be attached to."""

@@ -1,0 +1,127 @@
+"""Connections to Postgres: how they are opened, bounded and scoped. SQL itself is written beside its table."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Any, ClassVar, TypeVar
+
+import psycopg
+from psycopg import AsyncConnection, Connection
+from psycopg.rows import TupleRow
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from sqlalchemy import DateTime, MetaData, Text
+from sqlalchemy.orm import DeclarativeBase
+
+from core.errors import Unavailable
+from core.settings import Settings
+
+T = TypeVar("T")
+
+UTC_TIME = DateTime(timezone=True)
+# Ids compare byte by byte whatever the locale of the database, so that keyset order is the same everywhere.
+ID = Text(collation="C")
+
+
+class Row(DeclarativeBase):
+    """What Alembic migrates: one class for each table, named as its rows."""
+
+    type_annotation_map: ClassVar = {str: Text(), datetime: UTC_TIME}
+    metadata = MetaData(
+        naming_convention={
+            "pk": "%(table_name)s_pkey",
+            "ix": "%(table_name)s_%(column_0_N_name)s_idx",
+            "uq": "%(table_name)s_%(column_0_N_name)s_key",
+            "ck": "%(table_name)s_%(constraint_name)s_check",
+            "fk": "%(table_name)s_%(column_0_N_name)s_fkey",
+        }
+    )
+
+
+# Execution finds rows by key only. With these its plans cannot flip to a scan of all that was ever finished, however
+# stale the statistics of a busy table are.
+_KEYED_PLANS = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off"}
+
+
+def _connection_options(settings: Settings, *, read_only: bool, keyed_plans: bool = False) -> dict[str, Any]:
+    """Bound every wait: to connect, for a lock, for a statement, on a cut network (milliseconds in libpq)."""
+    timeout = int(settings.database_timeout * 1000)
+    server = {
+        "statement_timeout": timeout,
+        "lock_timeout": timeout,
+        "idle_in_transaction_session_timeout": 4 * timeout,
+        "default_transaction_read_only": "on" if read_only else "off",
+        "timezone": "UTC",
+        **(_KEYED_PLANS if keyed_plans else {}),
+    }
+    return {
+        "conninfo": str(settings.database_url),
+        "connect_timeout": 2,
+        "keepalives_idle": 10,
+        "keepalives_interval": 2,
+        "keepalives_count": 3,
+        "tcp_user_timeout": timeout,
+        "application_name": "baton",
+        "options": " ".join(f"-c {name}={value}" for name, value in server.items()),
+    }
+
+
+def connect(settings: Settings, *, read_only: bool = False, keyed_plans: bool = False) -> Connection[TupleRow]:
+    """Open a connection for a worker (`keyed_plans`) or a command-line call.
+
+    Raises:
+        psycopg.OperationalError: Postgres cannot be reached.
+
+    """
+    return psycopg.connect(
+        **_connection_options(settings, read_only=read_only, keyed_plans=keyed_plans), autocommit=True
+    )
+
+
+async def connect_async(settings: Settings) -> AsyncConnection[TupleRow]:
+    """Open a connection that an event loop writes through; raises psycopg.OperationalError."""
+    return await AsyncConnection.connect(**_connection_options(settings, read_only=False), autocommit=True)
+
+
+class Reader:
+    """The read-only connections of a front end: bounded in number and in time."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Prepare the pool; `open` connects it."""
+        options = _connection_options(settings, read_only=True)
+        self._timeout = settings.database_timeout
+        self._pool = AsyncConnectionPool(
+            options.pop("conninfo"),
+            kwargs={**options, "autocommit": True},
+            min_size=1,
+            max_size=settings.read_connections,
+            timeout=settings.database_timeout / 2,
+            reconnect_timeout=30,
+            open=False,
+        )
+
+    async def open(self) -> None:
+        """Start connecting in the background: a front end starts without Postgres and answers 503."""
+        await self._pool.open(wait=False)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._pool.close(timeout=1)
+
+    async def run(self, query: Callable[[AsyncConnection[TupleRow]], Awaitable[T]]) -> T:
+        """Run one query, a second time where the pooled connection turns out to be broken.
+
+        Raises:
+            Unavailable: Postgres does not answer in time.
+
+        """
+        try:
+            try:
+                return await self._once(query)
+            except (psycopg.errors.AdminShutdown, psycopg.errors.ConnectionException, psycopg.InterfaceError):
+                return await self._once(query)
+        except (PoolTimeout, TimeoutError, psycopg.OperationalError, psycopg.InterfaceError) as error:
+            raise Unavailable from error
+
+    async def _once(self, query: Callable[[AsyncConnection[TupleRow]], Awaitable[T]]) -> T:
+        async with asyncio.timeout(self._timeout), self._pool.connection() as connection:
+            return await query(connection)

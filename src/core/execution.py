@@ -1,0 +1,149 @@
+"""Execution: the batch transaction. Lock, load, decide, write, audit, finish, and commit once.
+
+Two executions that touch one task never run at once and never out of order: each locks *all* queued requests of the
+tasks that it touches, in the order of their places in line. Both see the first of them, so one waits for the other.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, cast
+
+import psycopg
+import structlog
+from psycopg import Connection
+
+from core.audit import append_events
+from core.crm.queries import existing
+from core.decisions import Decided, decide, refuse
+from core.errors import DomainError, InternalError
+from core.handlers import State
+from core.queue import Batch
+from core.queued import QueuedRequest, count_runs, finish_requests, lock_queued
+from core.tasks.queries import load_tasks, save_tasks
+
+log = structlog.get_logger(__name__)
+
+_POISON = InternalError("The command could not be written, and was set aside so that others can be.")
+_DEADLY = InternalError("The command was given up: each worker that ran it died.")
+
+
+@dataclass(frozen=True, slots=True)
+class Executed:
+    """What a batch came to: the requests that are finished, and what the bound may have left queued of it."""
+
+    finished: list[QueuedRequest]
+    left: Batch
+
+
+def is_poison(error: Exception) -> bool:
+    """Tell whether an error is of a command's own making; the rest is the database's, and passes."""
+    return not isinstance(error, psycopg.Error) or isinstance(error, psycopg.DataError | psycopg.IntegrityError)
+
+
+class Execution:
+    """Executes batches over one connection.
+
+    Every method raises psycopg.Error when the database failed; then nothing of its transaction was done.
+    """
+
+    def __init__(self, connection: Connection[Any], *, limit: int, max_attempts: int) -> None:
+        """Take the most requests of one transaction, and the most runs of a command that keeps failing."""
+        self._connection = connection
+        self._limit = limit
+        self._max_attempts = max_attempts
+
+    def run(self, batch: Batch) -> Executed:
+        """Execute the requests of a batch and whatever else is queued for their tasks, in one transaction."""
+        try:
+            return self._transaction(batch, self._limit, self._apply)
+        except Exception as error:
+            if not is_poison(error):
+                raise
+            log.warning("batch_poisoned", error=repr(error))
+            return self._transaction(batch, self._limit, self._apply_halving)
+
+    def run_alone(self, batch: Batch) -> Executed:
+        """Execute the first queued request of the one task that the batch names, and nothing else.
+
+        Its run is counted beforehand, so that a worker which dies of it leaves a trace; a request that has used
+        up its runs fails unrun. A failure of the database takes the count back.
+        """
+        with self._connection.transaction():
+            head = lock_queued(self._connection, batch, 1)
+            count_runs(self._connection, head, 1)
+        try:
+            return self._transaction(batch, 1, self._apply_suspect)
+        except psycopg.Error:
+            with self._connection.transaction():
+                count_runs(self._connection, head, -1)
+            raise
+
+    def _transaction(
+        self, batch: Batch, limit: int, apply: Callable[[list[QueuedRequest]], list[QueuedRequest]]
+    ) -> Executed:
+        with self._connection.transaction():
+            queued = lock_queued(self._connection, batch, limit)
+            finished = apply(queued) if queued else []
+        return Executed(finished, _without(batch, finished) if len(queued) == limit else {})
+
+    def _apply(self, queued: list[QueuedRequest], *, counted: bool = False) -> list[QueuedRequest]:
+        state, now = self._load(queued)
+        runs = 0 if counted else 1
+        decided = decide(queued, state, now, runs_left=lambda request: request.attempts + runs < self._max_attempts)
+        return self._write(decided, runs=runs)
+
+    def _apply_halving(self, queued: list[QueuedRequest], *, counted: bool = False) -> list[QueuedRequest]:
+        """Apply what can be applied: halve the batch, in order, until what cannot be written stands alone."""
+        try:
+            with self._connection.transaction():  # a savepoint: the locks stay
+                return self._apply(queued, counted=counted)
+        except Exception as error:
+            if not is_poison(error):
+                raise
+            if len(queued) == 1:
+                log.exception("poison_set_aside", request_id=queued[0].id)
+                return self._refuse(queued[0], _POISON)
+        middle = len(queued) // 2
+        return self._apply_halving(queued[:middle]) + self._apply_halving(queued[middle:])
+
+    def _apply_suspect(self, queued: list[QueuedRequest]) -> list[QueuedRequest]:
+        if queued[0].attempts > self._max_attempts:
+            return self._refuse(queued[0], _DEADLY)
+        return self._apply_halving(queued, counted=True)
+
+    def _refuse(self, request: QueuedRequest, error: DomainError) -> list[QueuedRequest]:
+        state, now = self._load([request])
+        return self._write(refuse(request, state, now, error), runs=0)
+
+    def _load(self, queued: Sequence[QueuedRequest]) -> tuple[State, datetime]:
+        """Load what the commands name, in statements that begin after the locks are held; the time is Postgres's."""
+        tasks = load_tasks(self._connection, {request.task for request in queued})
+        resources = existing(self._connection, set(_references(queued)))
+        row = self._connection.execute("SELECT statement_timestamp()").fetchone()
+        (now,) = cast("tuple[datetime]", row)
+        return State({(task.tenant_id, task.id): task for task in tasks}, resources), now
+
+    def _write(self, decided: Decided, *, runs: int) -> list[QueuedRequest]:
+        """Write a batch, one statement for each table whatever its size; return the requests that it finished."""
+        if changed := decided.changed_tasks():
+            save_tasks(self._connection, changed)
+        if decided.verdicts:
+            append_events(self._connection, [verdict.audit_event() for verdict in decided.verdicts])
+            finish_requests(self._connection, [verdict.finish() for verdict in decided.verdicts], runs=runs)
+        if decided.postponed:
+            count_runs(self._connection, decided.postponed, runs)
+        return [verdict.request for verdict in decided.verdicts]
+
+
+def _references(queued: Sequence[QueuedRequest]) -> Iterator[tuple[str, str, str]]:
+    for request in queued:
+        type_, id_ = request.payload.get("related_resource_type"), request.payload.get("related_resource_id")
+        if type_ and id_:
+            yield request.tenant_id, type_, id_
+
+
+def _without(batch: Batch, finished: Sequence[QueuedRequest]) -> Batch:
+    done = {request.id for request in finished}
+    left = {tenant_id: [id_ for id_ in ids if id_ not in done] for tenant_id, ids in batch.items()}
+    return {tenant_id: ids for tenant_id, ids in left.items() if ids}

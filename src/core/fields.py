@@ -1,0 +1,52 @@
+"""The types of members that callers send: what is accepted, and the words for what is not."""
+
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, GetCoreSchemaHandler, StringConstraints, WithJsonSchema
+from pydantic.functional_validators import AfterValidator
+from pydantic_core import CoreSchema, PydanticCustomError
+
+# RFC 3339, section 5.6, with the offset that makes it an instant.
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+
+
+def _instant(value: object) -> datetime:
+    if isinstance(value, datetime) and value.tzinfo is not None:
+        return value
+    if not isinstance(value, str) or not _RFC3339.fullmatch(value):
+        raise PydanticCustomError("instant", "Use an RFC 3339 date-time with an offset, such as 2026-12-04T09:00:00Z")
+    try:
+        return datetime.fromisoformat(value.upper()).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise PydanticCustomError("instant", "No such date-time") from error
+
+
+def _printable(value: str) -> str:
+    if "\x00" in value:
+        raise PydanticCustomError("nul", "NUL characters are not accepted")
+    return value
+
+
+def _not_blank(value: str) -> str:
+    if not value.strip():
+        raise PydanticCustomError("blank", "Write at least one character that is not a space")
+    return value
+
+
+class _NotNull:
+    """Marks a member that may be absent, and is never null."""
+
+    def __get_pydantic_core_schema__(self, source: type[Any], handler: GetCoreSchemaHandler) -> CoreSchema:
+        schema = handler(source)
+        return schema["schema"] if schema["type"] == "nullable" else schema
+
+
+NOT_NULL = _NotNull()
+
+Instant = Annotated[datetime, BeforeValidator(_instant), WithJsonSchema({"type": "string", "format": "date-time"})]
+Text = Annotated[str, AfterValidator(_printable)]
+Line = Annotated[Text, StringConstraints(min_length=1), AfterValidator(_not_blank)]
+Identifier = Annotated[Line, StringConstraints(max_length=255)]
+IdempotencyKey = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[\x21-\x7e]+$")]

@@ -1,0 +1,106 @@
+"""The worker's side of the requests table: lock what is queued, finish it, or put it off."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, LiteralString
+
+import orjson
+from psycopg import Connection
+from psycopg.rows import class_row
+
+from core.errors import Problem
+from core.queue import Batch, Lane
+from core.tasks.model import Source
+from core.tenancy.model import ActorType
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedRequest:
+    """A request that this transaction has locked."""
+
+    tenant_id: str
+    id: str
+    seq: int
+    lane: Lane
+    command: str
+    payload: dict[str, Any]
+    task_id: str
+    actor_id: str
+    actor_type: ActorType
+    actor_name: str
+    source: Source
+    attempts: int
+    accepted_at: datetime
+
+    @property
+    def task(self) -> tuple[str, str]:
+        """Tenant and id of the task that the request is about."""
+        return self.tenant_id, self.task_id
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """How a request ends; `error` is its problem document when it failed."""
+
+    request: QueuedRequest
+    finished_at: datetime
+    error: Problem | None
+
+
+_FIELDS: LiteralString = ", ".join(f"r.{column}" for column in QueuedRequest.__dataclass_fields__)
+
+# All of the line of every task that is named, whoever sent the message; a request that another worker finished
+# while this one waited for its lock is no longer queued, and falls out.
+_LOCK: LiteralString = f"""
+    SELECT {_FIELDS} FROM requests r
+    WHERE r.status = 'queued' AND (r.tenant_id, r.task_id) IN (
+        SELECT n.tenant_id, n.task_id
+        FROM unnest(%s::text[], %s::text[]) AS named (tenant_id, id) JOIN requests n USING (tenant_id, id)
+        WHERE n.status = 'queued'
+    )
+    ORDER BY r.seq LIMIT %s FOR UPDATE OF r
+"""
+_FINISH: LiteralString = """
+    UPDATE requests r SET status = CASE WHEN new.error IS NULL THEN 'succeeded' ELSE 'failed' END,
+        finished_at = new.finished_at, error = new.error, attempts = r.attempts + %(runs)s
+    FROM unnest(%(tenant_id)s::text[], %(id)s::text[], %(finished_at)s::timestamptz[], %(error)s::jsonb[])
+        AS new (tenant_id, id, finished_at, error)
+    WHERE (r.tenant_id, r.id) = (new.tenant_id, new.id)
+"""
+_COUNT_RUN: LiteralString = """
+    UPDATE requests r SET attempts = r.attempts + %s, sent_at = now()
+    FROM unnest(%s::text[], %s::text[]) AS named (tenant_id, id)
+    WHERE (r.tenant_id, r.id) = (named.tenant_id, named.id)
+"""
+
+
+def _pairs(batch: Batch) -> tuple[list[str], list[str]]:
+    pairs = [(tenant_id, id_) for tenant_id, ids in batch.items() for id_ in ids]
+    return [tenant_id for tenant_id, _ in pairs], [id_ for _, id_ in pairs]
+
+
+def lock_queued(connection: Connection[Any], batch: Batch, limit: int) -> list[QueuedRequest]:
+    """Lock the first `limit` queued requests of the tasks that the batch touches, in the order of their places."""
+    with connection.cursor(row_factory=class_row(QueuedRequest)) as cursor:
+        return cursor.execute(_LOCK, (*_pairs(batch), limit)).fetchall()
+
+
+def finish_requests(connection: Connection[Any], finishes: Sequence[Finish], *, runs: int) -> None:
+    """Write the final status of requests by one statement, and add `runs` to their attempts."""
+    connection.execute(
+        _FINISH,
+        {
+            "tenant_id": [each.request.tenant_id for each in finishes],
+            "id": [each.request.id for each in finishes],
+            "finished_at": [each.finished_at for each in finishes],
+            "error": [each.error and orjson.dumps(each.error).decode() for each in finishes],
+            "runs": runs,
+        },
+    )
+
+
+def count_runs(connection: Connection[Any], requests: Sequence[QueuedRequest], runs: int) -> None:
+    """Add `runs` to the attempts of requests that stay queued; the reconciler sends them again after its delay."""
+    tenants, ids = [each.tenant_id for each in requests], [each.id for each in requests]
+    connection.execute(_COUNT_RUN, (runs, tenants, ids))

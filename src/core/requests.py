@@ -1,0 +1,136 @@
+"""The requests table: receipt, idempotency record, place in line, outbox and status document of every write.
+
+States: `queued` from the commit that makes the 202 true, then `succeeded` or `failed`, which are final.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from psycopg import AsyncConnection
+from psycopg.rows import class_row
+from sqlalchemy import BigInteger, CheckConstraint, Index, LargeBinary, PrimaryKeyConstraint, func, text
+from sqlalchemy import Sequence as DbSequence
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from core.db import ID, Row
+from core.errors import Problem
+from core.ids import sibling_id
+
+RequestStatus = Literal["queued", "succeeded", "failed"]
+
+PLACE_IN_LINE = DbSequence("requests_seq", metadata=Row.metadata)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What became of a write; `attempts` counts the runs of its command, times are UTC."""
+
+    id: str
+    status: RequestStatus
+    command: str
+    task_id: str
+    accepted_at: datetime
+    finished_at: datetime | None
+    attempts: int
+    error: Problem | None
+    seq: int
+
+    @property
+    def finished(self) -> bool:
+        """Whether the status is final."""
+        return self.status != "queued"
+
+    @property
+    def audit_event_id(self) -> str | None:
+        """Id of the one audit event that finishing the request recorded."""
+        return sibling_id("aud", self.id) if self.finished else None
+
+
+class RequestRow(Row):
+    """One row of `requests`.
+
+    `seq` is the place in line. `sent_at` and `sends` are the reconciler's: when a message for it was last
+    published (or would have been), and how often the message was sent again.
+    """
+
+    __tablename__ = "requests"
+
+    tenant_id: Mapped[str] = mapped_column(ID)
+    id: Mapped[str] = mapped_column(ID)
+    seq: Mapped[int] = mapped_column(BigInteger, PLACE_IN_LINE, server_default=PLACE_IN_LINE.next_value())
+    lane: Mapped[str]
+    command: Mapped[str]
+    payload: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    task_id: Mapped[str] = mapped_column(ID)
+    actor_id: Mapped[str] = mapped_column(ID)
+    actor_type: Mapped[str]
+    actor_name: Mapped[str]
+    source: Mapped[str]
+    idempotency_key: Mapped[str | None] = mapped_column(ID)
+    fingerprint: Mapped[bytes] = mapped_column(LargeBinary)
+    status: Mapped[str] = mapped_column(server_default="queued")
+    attempts: Mapped[int] = mapped_column(server_default="0")
+    sends: Mapped[int] = mapped_column(server_default="0")
+    accepted_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    sent_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    finished_at: Mapped[datetime | None]
+    error: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+
+    __table_args__ = (
+        PrimaryKeyConstraint("tenant_id", "id"),
+        CheckConstraint("status IN ('queued', 'succeeded', 'failed')", name="status"),
+        CheckConstraint("(finished_at IS NULL) = (status = 'queued')", name="finished_at"),
+        CheckConstraint("(error IS NOT NULL) = (status = 'failed')", name="error"),
+        CheckConstraint("lane IN ('interactive', 'bulk')", name="lane"),
+        CheckConstraint("source IN ('api', 'mcp', 'admin')", name="source"),
+        Index(
+            "requests_by_idempotency_key",
+            "tenant_id",
+            "idempotency_key",
+            unique=True,
+            postgresql_where=text("idempotency_key IS NOT NULL"),
+        ),
+        # The line of one task, and what the reconciler looks through; both hold queued rows only.
+        Index("requests_queued_by_task", "tenant_id", "task_id", "seq", postgresql_where=text("status = 'queued'")),
+        Index("requests_queued_by_lane", "lane", "sent_at", postgresql_where=text("status = 'queued'")),
+        # Finished rows outnumber queued ones by far: statistics and vacuum must follow the queue, not the table.
+        {
+            "postgresql_with": {
+                "fillfactor": 80,
+                "autovacuum_vacuum_scale_factor": 0.01,
+                "autovacuum_analyze_scale_factor": 0.01,
+            }
+        },
+    )
+
+
+_SELECT = (
+    "SELECT id, status, command, task_id, accepted_at, finished_at, attempts, error, seq"
+    " FROM requests WHERE tenant_id = %s AND "
+)
+
+
+async def _fetch(connection: AsyncConnection[Any], condition: str, *values: str) -> Sequence[Request]:
+    async with connection.cursor(row_factory=class_row(Request)) as cursor:
+        await cursor.execute(_SELECT + condition, values)
+        return await cursor.fetchall()
+
+
+async def get_request(connection: AsyncConnection[Any], tenant_id: str, request_id: str) -> Request | None:
+    """Return a request of the tenant."""
+    found = await _fetch(connection, "id = %s", tenant_id, request_id)
+    return found[0] if found else None
+
+
+async def get_request_by_key(connection: AsyncConnection[Any], tenant_id: str, key: str) -> Request | None:
+    """Return the request that was accepted under an idempotency key of the tenant."""
+    found = await _fetch(connection, "idempotency_key = %s", tenant_id, key)
+    return found[0] if found else None
+
+
+async def list_pending(connection: AsyncConnection[Any], tenant_id: str, task_id: str) -> Sequence[Request]:
+    """Return the queued requests of a task in the order in which they will take effect, 100 at most."""
+    return await _fetch(connection, "task_id = %s AND status = 'queued' ORDER BY seq LIMIT 100", tenant_id, task_id)

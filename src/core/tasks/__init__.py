@@ -1,0 +1,1 @@
+"""Tasks: the follow-ups that agents and humans create, list and complete."""

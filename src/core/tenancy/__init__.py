@@ -1,0 +1,1 @@
+"""Tenancy: workspaces, the actors in them, and the tokens that speak for an actor."""

@@ -1,0 +1,154 @@
+"""Waking those who wait for a request to finish.
+
+A process that waits registers each request id in Redis under the name of its own channel; whoever finishes requests
+looks up who waits and tells these processes alone. Redis may be away at any point: then the database is asked, at
+intervals, by the one who waits.
+"""
+
+import asyncio
+import contextlib
+import secrets
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, TypeVar
+
+import orjson
+import redis
+import structlog
+from redis.asyncio import Redis as AsyncRedis
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from core.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+_REGISTERED_SECONDS = 35
+_RECONNECT_SECONDS = 1.0
+# How often the one who waits asks the database: rarely while wake-ups can be expected, else soon.
+_POLL_SECONDS, _POLL_SECONDS_BLIND = 1.0, 0.1
+_NO_RETRY = Retry(NoBackoff(), 0)
+
+T = TypeVar("T")
+
+
+def _key(request_id: str) -> str:
+    return f"baton:waiter:{request_id}"
+
+
+def _options(timeout: float) -> dict[str, Any]:
+    return {"socket_timeout": timeout, "socket_connect_timeout": 0.3, "socket_keepalive": True}
+
+
+class Waker:
+    """Tells the processes that wait for requests that these are finished."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Prepare a connection; it is made when first used."""
+        self._redis = redis.Redis.from_url(str(settings.redis_url), retry=_NO_RETRY, **_options(timeout=0.5))
+
+    def wake(self, request_ids: list[str]) -> None:
+        """Wake whoever waits for the requests; never raises, since those who wait also ask the database."""
+        if not request_ids:
+            return
+        try:
+            channels = self._redis.mget([_key(request_id) for request_id in request_ids])
+            told: dict[bytes | str, list[str]] = defaultdict(list)
+            for request_id, channel in zip(request_ids, channels, strict=True):
+                if channel is not None:
+                    told[channel].append(request_id)
+            for channel, finished in told.items():
+                self._redis.publish(channel, orjson.dumps(finished))
+        except redis.RedisError as error:
+            log.warning("wake_failed", error=repr(error))
+
+
+class Waiters:
+    """Those of this front-end process who wait for a request to finish."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Take how many may wait at a time; `start` begins to listen."""
+        self._most = settings.max_waiters
+        self._channel = f"baton:finished:{secrets.token_hex(8)}"
+        self._redis = AsyncRedis.from_url(
+            str(settings.redis_url), retry=AsyncRetry(NoBackoff(), 0), **_options(timeout=2.0)
+        )
+        self._events: dict[str, set[asyncio.Event]] = defaultdict(set)
+        self._listening = False
+        self._listener: asyncio.Task[None] | None = None
+        self._registrations: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Begin to listen."""
+        self._listener = asyncio.create_task(self._listen_for_ever(), name="waiters")
+
+    async def stop(self) -> None:
+        """End everybody's wait and stop listening."""
+        self._most = 0
+        for events in self._events.values():
+            for event in events:
+                event.set()
+        if self._listener is not None:
+            self._listener.cancel()
+            await asyncio.gather(self._listener, *self._registrations, return_exceptions=True)
+        await self._redis.aclose()
+
+    @contextlib.contextmanager
+    def expect(self, request_id: str) -> Iterator[asyncio.Event]:
+        """Register interest in a request, before it is submitted or looked up, so that no wake-up is missed."""
+        event = asyncio.Event()
+        self._events[request_id].add(event)
+        if self._listening:
+            registration = asyncio.create_task(self._register(request_id))
+            self._registrations.add(registration)
+            registration.add_done_callback(self._registrations.discard)
+        try:
+            yield event
+        finally:
+            self._events[request_id].discard(event)
+            if not self._events[request_id]:
+                del self._events[request_id]
+
+    async def wait(self, finished: asyncio.Event, look: Callable[[], Awaitable[T | None]], seconds: float) -> T | None:
+        """Return what `look` finds in the database, as soon as it finds something; None after `seconds`."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + seconds
+        while (left := deadline - loop.time()) > 0 and len(self._events) <= self._most:
+            poll = _POLL_SECONDS if self._listening else _POLL_SECONDS_BLIND
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(finished.wait(), min(poll, left))
+            finished.clear()
+            if (found := await look()) is not None:
+                return found
+        return None
+
+    async def _register(self, request_id: str) -> None:
+        with contextlib.suppress(redis.RedisError, OSError):
+            await self._redis.set(_key(request_id), self._channel, ex=_REGISTERED_SECONDS)
+
+    async def _listen_for_ever(self) -> None:
+        while True:
+            try:
+                await self._listen()
+            except (redis.RedisError, OSError) as error:
+                self._listening = False
+                log.warning("waiters_deaf", error=repr(error))
+                await asyncio.sleep(_RECONNECT_SECONDS)
+
+    async def _listen(self) -> None:
+        async with self._redis.pubsub() as subscription:
+            await subscription.subscribe(self._channel)
+            self._listening = True
+            while True:
+                message = await subscription.get_message(ignore_subscribe_messages=True, timeout=1.0)
+                if message is None:
+                    await subscription.ping()
+                    continue
+                if message["type"] == "message":
+                    self._wake(orjson.loads(message["data"]))
+
+    def _wake(self, request_ids: list[str]) -> None:
+        for request_id in request_ids:
+            for event in self._events.get(request_id, ()):
+                event.set()

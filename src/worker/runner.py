@@ -1,0 +1,76 @@
+"""What a worker process holds between messages: its connection to Postgres, and whom to wake."""
+
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import psycopg
+import structlog
+from celery.worker import state as celery_state
+from psycopg import Connection
+
+from core.db import connect
+from core.execution import Executed, Execution
+from core.queue import Batch
+from core.reconciler import reconcile
+from core.settings import Settings
+from core.waiters import Waker
+
+log = structlog.get_logger(__name__)
+
+# How long a message is held while Postgres is away, in seconds. After that it is dropped: the reconciler has it.
+_PATIENCE = 20.0
+
+T = TypeVar("T")
+
+
+class Runner:
+    """Runs batches and reconciliation over one connection, which is made anew when it breaks."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Take the settings; the connection is made when first needed."""
+        self._settings = settings
+        self._connection: Connection[Any] | None = None
+        self._waker = Waker(settings)
+
+    def execute(self, batch: Batch, *, alone: bool) -> Batch:
+        """Execute a batch, wake those who wait for it, and return what is left of it for another message."""
+
+        def run(connection: Connection[Any]) -> Executed:
+            execution = Execution(
+                connection, limit=self._settings.execution_batch, max_attempts=self._settings.max_attempts
+            )
+            return execution.run_alone(batch) if alone else execution.run(batch)
+
+        executed = self._steadily(run)
+        self._waker.wake([request.id for request in executed.finished])
+        log.info("executed", requests=len(executed.finished), left=sum(map(len, executed.left.values())))
+        return executed.left
+
+    def reconcile(self) -> int:
+        """Run one round of the reconciler; return how many requests were sent again."""
+        return self._steadily(lambda connection: reconcile(connection, self._settings))
+
+    def _steadily(self, work: Callable[[Connection[Any]], T]) -> T:
+        """Do some work, again and again while the database fails, until patience or the process ends."""
+        deadline, pause = time.monotonic() + _PATIENCE, 0.05
+        while True:
+            try:
+                return work(self._connect())
+            except psycopg.Error as error:
+                self._disconnect()
+                if time.monotonic() > deadline or celery_state.should_stop is not None:
+                    raise
+                log.warning("database_failed", error=repr(error), pause=pause)
+                time.sleep(pause)
+                pause = min(2 * pause, 1.0)
+
+    def _connect(self) -> Connection[Any]:
+        if self._connection is None or self._connection.closed:
+            self._connection = connect(self._settings, keyed_plans=True)
+        return self._connection
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()

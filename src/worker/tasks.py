@@ -1,0 +1,26 @@
+"""The Celery tasks: what a message of each kind does."""
+
+import functools
+from datetime import UTC, datetime
+
+from core.queue import EXECUTE, RECONCILE, Batch, Lane, app, publish
+from core.settings import load_settings
+from worker.runner import Runner
+
+
+@functools.cache
+def _runner() -> Runner:
+    return Runner(load_settings())
+
+
+@app.task(name=EXECUTE)
+def execute(lane: Lane, batch: Batch, *, alone: bool) -> None:
+    """Execute a batch of requests; what a bound leaves of it goes to the end of the lane."""
+    if left := _runner().execute(batch, alone=alone):
+        publish(lane, left, sent_at=datetime.now(UTC), alone=alone)
+
+
+@app.task(name=RECONCILE)
+def reconcile() -> None:
+    """Send requests again whose message was lost."""
+    _runner().reconcile()
