@@ -1,0 +1,77 @@
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from psycopg import AsyncConnection, Connection
+
+from core.db import connect, connect_async
+from core.settings import Settings, load_settings
+from core.tenancy.model import SCOPES, Actor, Caller
+from core.tenancy.queries import create_tenant
+from tests.servers import SERVERS
+from tests.workspaces import Workspace
+
+
+def pytest_unconfigure() -> None:
+    SERVERS.stop()
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def settings() -> Settings:
+    """Start Postgres, at the newest schema, and Valkey; both run until the session ends."""
+    SERVERS.start()
+    return load_settings()
+
+
+@pytest.fixture
+def connection(settings: Settings) -> Iterator[Connection[Any]]:
+    """A connection such as a worker has, in autocommit."""
+    with connect(settings, keyed_plans=True) as connection:
+        yield connection
+
+
+@pytest.fixture
+async def async_connection(settings: Settings) -> AsyncIterator[AsyncConnection[Any]]:
+    """A connection such as an intake has, in autocommit."""
+    async with await connect_async(settings) as connection:
+        yield connection
+
+
+@pytest.fixture
+def tenant(connection: Connection[Any]) -> str:
+    """A new workspace. Tests are kept apart by their workspaces; no table is ever emptied."""
+    return _new_tenant(connection)
+
+
+@pytest.fixture
+def person(tenant: str) -> Caller:
+    return Caller(tenant, "tok_person", Actor("usr_1", "user", "Pat Person"), frozenset(SCOPES), None)
+
+
+@pytest.fixture
+def agent(tenant: str) -> Caller:
+    return Caller(tenant, "tok_agent", Actor("agt_1", "agent", "Ann Agent"), frozenset(SCOPES), None)
+
+
+@pytest.fixture
+def stranger(connection: Connection[Any]) -> Caller:
+    """A person of another workspace."""
+    actor = Actor("usr_1", "user", "Sam Stranger")
+    return Caller(_new_tenant(connection), "tok_stranger", actor, frozenset(SCOPES), None)
+
+
+@pytest.fixture
+def workspace(settings: Settings, connection: Connection[Any], person: Caller) -> Workspace:
+    return Workspace(settings, connection, person)
+
+
+def _new_tenant(connection: Connection[Any]) -> str:
+    tenant_id = f"ten_{uuid4().hex}"
+    create_tenant(connection, tenant_id, "A workspace of the tests")
+    return tenant_id
