@@ -109,15 +109,9 @@ def append_events(connection: Connection[Any], events: Iterable[AuditEvent]) -> 
     connection.execute(_APPEND, columns)
 
 
-class ListAuditEvents(PageArguments):
-    """List audit events: who did what to which task, from where, and what failed. Newest first.
+class AuditFilters(PageArguments):
+    """What every list of audit events can be narrowed by."""
 
-    outcome tells whether the workspace was changed (applied), was so already (unchanged) or was not (failed).
-    """
-
-    task_id: Annotated[Identifier | None, NOT_NULL] = Field(
-        None, description="Restrict results to this task; its events then come oldest first."
-    )
     request_id: Annotated[Identifier | None, NOT_NULL] = Field(
         None, description="Restrict results to the event of this request."
     )
@@ -133,6 +127,17 @@ class ListAuditEvents(PageArguments):
     )
     until: Annotated[Instant | None, NOT_NULL] = Field(
         None, description="Restrict results to events before this date and time, with an offset."
+    )
+
+
+class ListAuditEvents(AuditFilters):
+    """List audit events: who did what to which task, from where, and what failed. Newest first.
+
+    outcome tells whether the workspace was changed (applied), was so already (unchanged) or was not (failed).
+    """
+
+    task_id: Annotated[Identifier | None, NOT_NULL] = Field(
+        None, description="Restrict results to this task; its events then come oldest first."
     )
 
 

@@ -107,6 +107,14 @@ class Reader:
         """Close every connection."""
         await self._pool.close(timeout=1)
 
+    async def is_reachable(self) -> bool:
+        """Return whether Postgres answers a query in time."""
+        try:
+            await self.run(lambda connection: connection.execute("SELECT 1"))
+        except Unavailable:
+            return False
+        return True
+
     async def run(self, query: Callable[[AsyncConnection[TupleRow]], Awaitable[T]]) -> T:
         """Run one query, a second time where the pooled connection turns out to be broken.
 

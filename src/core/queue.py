@@ -6,6 +6,7 @@ execution the other.
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Literal, get_args
 
 import orjson
@@ -35,7 +36,9 @@ BROKER_ERRORS = (KombuError, RedisError, OSError)
 """What is raised here when the broker does not take or give a message in time."""
 
 
-def _make_app() -> Celery:
+@cache
+def celery_app() -> Celery:
+    """Return the Celery app of this process, configured from its settings."""
     settings = load_settings()
     app = Celery("baton", broker=str(settings.redis_url), set_as_current=False)
     app.conf.update(
@@ -79,16 +82,13 @@ def _make_app() -> Celery:
     return app
 
 
-app = _make_app()
-
-
 def publish(lane: Lane, batch: Batch, *, sent_at: datetime, alone: bool = False) -> None:
     """Publish one message for a batch of queued requests.
 
     `sent_at` is the database's time, which the reconciler compares with the rows' own. `alone` marks a suspect,
     to be run by itself. Waits for the broker half a second at most; raises one of BROKER_ERRORS.
     """
-    app.send_task(
+    celery_app().send_task(
         EXECUTE,
         kwargs={"lane": lane, "batch": batch, "alone": alone},
         queue=lane,
@@ -100,6 +100,6 @@ def publish(lane: Lane, batch: Batch, *, sent_at: datetime, alone: bool = False)
 
 def oldest_waiting(lane: Lane) -> datetime | None:
     """Return `sent_at` of the message that has waited longest in a lane; raises one of BROKER_ERRORS."""
-    with app.pool.acquire(block=True, timeout=_PUBLISH_TIMEOUT) as connection:
+    with celery_app().pool.acquire(block=True, timeout=_PUBLISH_TIMEOUT) as connection:
         message = connection.default_channel.client.lindex(lane, -1)
     return datetime.fromisoformat(orjson.loads(message)["headers"][_SENT_AT]) if message else None

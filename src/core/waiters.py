@@ -75,7 +75,7 @@ class Waiters:
             str(settings.redis_url), retry=AsyncRetry(NoBackoff(), 0), **_options(timeout=2.0)
         )
         self._events: dict[str, set[asyncio.Event]] = defaultdict(set)
-        self._listening = False
+        self.listening = False
         self._listener: asyncio.Task[None] | None = None
         self._registrations: set[asyncio.Task[None]] = set()
 
@@ -99,7 +99,7 @@ class Waiters:
         """Register interest in a request, before it is submitted or looked up, so that no wake-up is missed."""
         event = asyncio.Event()
         self._events[request_id].add(event)
-        if self._listening:
+        if self.listening:
             registration = asyncio.create_task(self._register(request_id))
             self._registrations.add(registration)
             registration.add_done_callback(self._registrations.discard)
@@ -115,7 +115,7 @@ class Waiters:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
         while (left := deadline - loop.time()) > 0 and len(self._events) <= self._most:
-            poll = _POLL_SECONDS if self._listening else _POLL_SECONDS_BLIND
+            poll = _POLL_SECONDS if self.listening else _POLL_SECONDS_BLIND
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(finished.wait(), min(poll, left))
             finished.clear()
@@ -132,14 +132,14 @@ class Waiters:
             try:
                 await self._listen()
             except (redis.RedisError, OSError) as error:
-                self._listening = False
+                self.listening = False
                 log.warning("waiters_deaf", error=repr(error))
                 await asyncio.sleep(_RECONNECT_SECONDS)
 
     async def _listen(self) -> None:
         async with self._redis.pubsub() as subscription:
             await subscription.subscribe(self._channel)
-            self._listening = True
+            self.listening = True
             while True:
                 message = await subscription.get_message(ignore_subscribe_messages=True, timeout=1.0)
                 if message is None:

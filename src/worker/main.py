@@ -1,7 +1,6 @@
 """Celery's entry point: `celery --app worker.main worker` and `... beat`."""
 
-from core.queue import app
-from worker import tasks as tasks  # noqa: PLC0414 (registers them)
 from worker.consumer import SteadyConsumer
+from worker.tasks import app
 
 app.conf.worker_consumer = SteadyConsumer

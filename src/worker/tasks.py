@@ -3,9 +3,11 @@
 import functools
 from datetime import UTC, datetime
 
-from core.queue import EXECUTE, RECONCILE, Batch, Lane, app, publish
+from core.queue import EXECUTE, RECONCILE, Batch, Lane, celery_app, publish
 from core.settings import load_settings
 from worker.runner import Runner
+
+app = celery_app()
 
 
 @functools.cache

@@ -45,7 +45,7 @@ class CreateTask(Command):
     def _related_resource_is_whole(self) -> Self:
         if (self.related_resource_type is None) != (self.related_resource_id is None):
             raise PydanticCustomError(
-                "related_resource", "Give related_resource_type and related_resource_id together, or neither"
+                "related_resource_id", "Give related_resource_type and related_resource_id together, or neither"
             )
         return self
 

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Literal
+from typing import ClassVar, Literal
 
+from pydantic import ConfigDict
 from sqlalchemy import CheckConstraint, Index, PrimaryKeyConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -17,6 +18,9 @@ Source = Literal["api", "mcp", "admin"]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
     """A follow-up as callers see it; times are UTC, `revision` counts its changes from 1."""
+
+    # In what is sent out every member is present, so that its JSON Schema requires all of them.
+    __pydantic_config__: ClassVar = ConfigDict(json_schema_serialization_defaults_required=True)
 
     id: str
     tenant_id: str

@@ -107,3 +107,16 @@ def load_tasks(connection: Connection[Any], named: Collection[tuple[str, str]]) 
 def save_tasks(connection: Connection[Any], tasks: Iterable[Task]) -> None:
     """Write new and changed tasks by one statement."""
     connection.execute(_UPSERT, sets.arrays(TASK_COLUMNS, tasks))
+
+
+async def is_known(connection: AsyncConnection[Any], tenant_id: str, task_id: str) -> bool:
+    """Return whether the tenant has such a task, a write to it in line, or an event that names it."""
+    cursor = await connection.execute(
+        "SELECT EXISTS (SELECT FROM tasks WHERE tenant_id = %(tenant_id)s AND id = %(task_id)s)"
+        " OR EXISTS (SELECT FROM requests"
+        " WHERE tenant_id = %(tenant_id)s AND task_id = %(task_id)s AND status = 'queued')"
+        " OR EXISTS (SELECT FROM audit_events WHERE tenant_id = %(tenant_id)s AND task_id = %(task_id)s)",
+        {"tenant_id": tenant_id, "task_id": task_id},
+    )
+    row = await cursor.fetchone()
+    return bool(row and row[0])

@@ -1,0 +1,71 @@
+"""How a view becomes an answer: bytes, status, and the headers that go with them."""
+
+from collections.abc import Sequence
+from http import HTTPStatus
+
+from fastapi import Request, Response
+
+from api.exchange import Exchange
+from api.problems import problem_response
+from api.views import Accepted, TaskChanged, TaskReference, View
+from api.writes import Written, write
+from core.acceptance import Submission
+from core.errors import RecordedFailure
+from core.requests import Request as WriteRequest
+from core.tasks.model import Task
+
+_JSON = "application/json"
+
+
+async def written(exchange: Exchange, submission: Submission, executed: HTTPStatus) -> Response:
+    """Submit a write and answer: `executed` where the client waited for it and it was, else 202.
+
+    Raises:
+        DomainError: the write was refused before it was accepted.
+
+    """
+    try:
+        result = await write(exchange.runtime, submission, exchange.wait)
+    except RecordedFailure as failure:
+        problem = failure.problem(request_id=exchange.id, instance=exchange.path)
+        return problem_response(problem, {**_location(problem["request_id"]), **_applied(exchange)})
+    headers = _location(result.receipt.request_id)
+    if result.receipt.replayed:
+        headers["Idempotent-Replayed"] = "true"
+    if result.task is None:
+        return _accepted(result, headers)
+    headers |= {**_applied(exchange), "ETag": task_tag(result.task)}
+    view = TaskChanged(task=result.task, request_id=result.receipt.request_id)
+    return Response(view.model_dump_json(), executed, headers, _JSON)
+
+
+def _accepted(result: Written, headers: dict[str, str]) -> Response:
+    view = Accepted(task=TaskReference(id=result.receipt.task_id), request_id=result.receipt.request_id)
+    return Response(view.model_dump_json(), HTTPStatus.ACCEPTED, {**headers, "Retry-After": "1"}, _JSON)
+
+
+def _location(request_id: str) -> dict[str, str]:
+    return {"Location": f"/v1/requests/{request_id}"}
+
+
+def _applied(exchange: Exchange) -> dict[str, str]:
+    return {"Preference-Applied": f"wait={exchange.wait}"}
+
+
+def found(view: View, headers: dict[str, str] | None = None) -> Response:
+    """Answer 200 with a document."""
+    return Response(view.model_dump_json(), HTTPStatus.OK, headers, _JSON)
+
+
+def tagged(request: Request, view: View, tag: str, headers: dict[str, str] | None = None) -> Response:
+    """Answer 200 with a document and its ETag, or 304 where the client has it (RFC 9110, section 13.1.2)."""
+    all_headers = {**(headers or {}), "ETag": tag}
+    known = [each.strip().removeprefix("W/") for each in request.headers.get("if-none-match", "").split(",")]
+    if tag in known or "*" in known:
+        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=all_headers)
+    return found(view, all_headers)
+
+
+def task_tag(task: Task, pending: Sequence[WriteRequest] = ()) -> str:
+    """Return the ETag of a task: its revision, and its last pending write where there is one."""
+    return f'"{task.revision}"' if not pending else f'"{task.revision}+{pending[-1].seq}"'

@@ -1,0 +1,40 @@
+"""The FastAPI application: routes, errors, documents, and the runtime that they share."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from api import problems
+from api.docs import install_docs
+from api.middleware import ExchangeMiddleware
+from api.openapi import install_openapi
+from api.routes import audit, health, requests, tasks
+from api.runtime import open_runtime
+from core.settings import Settings
+
+_DESCRIPTION = """
+Tasks of an agent-facing CRM. A write is answered 202 as soon as it is committed to the queue, and is then executed
+exactly once in effect; poll `GET /v1/requests/{id}`, or send `Prefer: wait=N` to get the result at once.
+"""
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Return the application; the parts that it needs are opened when it starts."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with open_runtime(settings) as runtime:
+            app.state.runtime = runtime
+            yield
+
+    app = FastAPI(
+        title="Baton", version="1", description=_DESCRIPTION, lifespan=lifespan, docs_url=None, redoc_url=None
+    )
+    app.add_middleware(ExchangeMiddleware)
+    problems.install(app)
+    for routes in (tasks, requests, audit, health):
+        app.include_router(routes.router)
+    install_openapi(app)
+    install_docs(app)
+    return app

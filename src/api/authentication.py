@@ -1,0 +1,54 @@
+"""Who is calling: bearer tokens (RFC 6750), looked up in Postgres and remembered for seconds."""
+
+import time
+from datetime import UTC, datetime
+
+from core.db import Reader
+from core.errors import Unauthorized
+from core.tenancy.model import Caller
+from core.tenancy.queries import get_caller
+
+_MOST_REMEMBERED = 10_000
+_SCHEME = "bearer "
+
+
+class Authenticator:
+    """Turns an Authorization header into a caller."""
+
+    def __init__(self, reader: Reader, remember_seconds: float) -> None:
+        """Take how long a look-up is reused, which bounds how late a revocation takes effect."""
+        self._reader = reader
+        self._remember_seconds = remember_seconds
+        self._remembered: dict[str, tuple[float, Caller]] = {}
+
+    async def authenticate(self, authorization: str | None) -> Caller:
+        """Return who sent the header.
+
+        Raises:
+            Unauthorized: there is no token, or it is unknown, revoked or expired.
+            Unavailable: the token cannot be looked up.
+
+        """
+        if authorization is None:
+            raise Unauthorized("Send a token: Authorization: Bearer baton_...")
+        secret = authorization.strip()[len(_SCHEME) :].strip()
+        if not authorization.strip().lower().startswith(_SCHEME) or not secret.isascii():
+            raise Unauthorized("The Authorization header must have the form: Bearer baton_...")
+        caller = self._recall(secret) or await self._look_up(secret)
+        if caller.expires_at is not None and caller.expires_at <= datetime.now(UTC):
+            raise Unauthorized("The token has expired.")
+        return caller
+
+    def _recall(self, secret: str) -> Caller | None:
+        known = self._remembered.get(secret)
+        return known[1] if known is not None and known[0] > time.monotonic() else None
+
+    async def _look_up(self, secret: str) -> Caller:
+        caller = await self._reader.run(lambda connection: get_caller(connection, secret))
+        if caller is None:
+            self._remembered.pop(secret, None)
+            raise Unauthorized("The token is unknown, expired or revoked.")
+        if len(self._remembered) >= _MOST_REMEMBERED:
+            self._remembered.clear()
+        self._remembered[secret] = (time.monotonic() + self._remember_seconds, caller)
+        return caller

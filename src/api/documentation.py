@@ -1,0 +1,158 @@
+"""What the OpenAPI document says of a route beside its parameters: bodies, answers, headers, errors and scopes."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from api.examples import ACCEPTED, REQUEST_ID, Example
+from api.inputs import input_schema
+from api.problems import MEDIA_TYPE
+from api.views import Accepted, TaskChanged, View
+from core import errors
+from core.commands import Command
+from core.errors import DomainError
+from core.tenancy.model import Scope
+
+Responses = dict[int | str, dict[str, Any]]
+Operation = dict[str, Any]
+"""Arguments of a route decorator."""
+
+
+def _parameter(name: str, description: str, **schema: Any) -> dict[str, Any]:
+    return {
+        "name": name,
+        "in": "header",
+        "required": False,
+        "description": description,
+        "schema": {"type": "string", **schema},
+    }
+
+
+_PREFER = _parameter(
+    "Prefer", "`wait=N` waits for execution, N seconds and 30 at most (RFC 7240).", examples=["wait=5"]
+)
+_KEY = _parameter("Idempotency-Key", "The idempotency key, as in the body: 1 to 255 visible ASCII characters.")
+_CORRELATION = _parameter("X-Request-ID", "Echoed in the answer and the logs: 1 to 128 visible ASCII characters.")
+_IF_NONE_MATCH = _parameter("If-None-Match", "The ETag of an earlier answer: 304 where nothing changed (RFC 9110).")
+
+
+def _header(name: str, description: str, type_: str = "string") -> dict[str, Any]:
+    return {name: {"description": description, "schema": {"type": type_}}}
+
+
+CORRELATED = _header("X-Request-ID", "The client's X-Request-ID, else the id of this exchange.")
+RETRY_AFTER = _header("Retry-After", "Seconds after which to try again.", "integer")
+_TAGGED = _header("ETag", "Changes whenever the answer does.")
+_LOCATED = _header("Location", "Where the status of the write is.")
+_APPLIED = _header("Preference-Applied", "The preference that was honoured (RFC 7240).")
+_REPLAYED = _header("Idempotent-Replayed", "`true` where the key was used before, for the same command.")
+_CHALLENGE = _header("WWW-Authenticate", "What the token lacks (RFC 6750).")
+
+_READS = (errors.Unauthorized, errors.MissingRequiredScope, errors.ValidationFailed, errors.Unavailable)
+_WRITES = (
+    *_READS,
+    errors.ResourceNotFound,
+    errors.IdempotencyConflict,
+    errors.InvalidStatusTransition,
+    errors.PayloadTooLarge,
+    errors.QueueFull,
+)
+
+
+def write_operation(
+    kind: type[Command], *, executed: int, sends: Example, returns: Example, without: Iterable[str] = ()
+) -> Operation:
+    """Describe a write: 202 when it is accepted, `executed` within the wait, or a refusal."""
+    content = {"schema": input_schema(kind, without=frozenset(without)), "example": sends}
+    return {
+        "status_code": 202,
+        "response_model": Accepted,
+        "responses": {
+            202: _answer(
+                "Committed and queued; it will be executed once, whatever happens.",
+                ACCEPTED,
+                _LOCATED | RETRY_AFTER | _REPLAYED,
+            ),
+            executed: {
+                "model": TaskChanged,
+                **_answer(
+                    "Executed within the time that `Prefer: wait=N` gave it.",
+                    returns,
+                    _LOCATED | _APPLIED | _REPLAYED | _TAGGED,
+                ),
+            },
+            **problems(*_WRITES, errors.InternalError),
+        },
+        "openapi_extra": {
+            "requestBody": {"required": True, "content": {"application/json": content}},
+            "parameters": [_PREFER, _KEY, _CORRELATION],
+            "security": _needs(kind.scope),
+        },
+    }
+
+
+def read_operation(
+    view: type[View], scope: Scope, returns: Example, *, may_lack: bool = False, tagged: bool = False
+) -> Operation:
+    """Describe a read: whether what it names may not exist, and whether its answer has an ETag."""
+    kinds = (*_READS, *([errors.ResourceNotFound] if may_lack else []), errors.InternalError)
+    answers: Responses = {200: _answer("The document.", returns, _TAGGED if tagged else {})}
+    if tagged:
+        answers[304] = {
+            "description": "Nothing changed since the answer with this ETag.",
+            "headers": CORRELATED | _TAGGED,
+        }
+    return {
+        "response_model": view,
+        "responses": {**answers, **problems(*kinds)},
+        "openapi_extra": {
+            "parameters": [_PREFER, *([_IF_NONE_MATCH] if tagged else []), _CORRELATION],
+            "security": _needs(scope),
+        },
+    }
+
+
+def problems(*kinds: type[DomainError]) -> Responses:
+    """Describe errors, those of one status together."""
+    by_status: dict[int, list[type[DomainError]]] = {}
+    for kind in kinds:
+        by_status.setdefault(kind.status, []).append(kind)
+    return {status: _problem(members) for status, members in sorted(by_status.items())}
+
+
+def _answer(description: str, example: Example, headers: dict[str, Any]) -> dict[str, Any]:
+    content = {"application/json": {"example": example}}
+    return {"description": description, "headers": CORRELATED | headers, "content": content}
+
+
+def _needs(scope: str) -> list[dict[str, list[str]]]:
+    return [{"bearer": [scope]}]
+
+
+def _problem(kinds: list[type[DomainError]]) -> dict[str, Any]:
+    headers = CORRELATED
+    if any(kind.retryable for kind in kinds):
+        headers = headers | RETRY_AFTER
+    if kinds[0] in {errors.Unauthorized, errors.MissingRequiredScope}:
+        headers = headers | _CHALLENGE
+    schema = {"$ref": "#/components/schemas/Problem"}
+    examples = {kind.code: {"value": _example(kind)} for kind in kinds}
+    return {
+        "description": " / ".join(_sentence(kind) for kind in kinds),
+        "headers": headers,
+        "content": {MEDIA_TYPE: {"schema": schema, "examples": examples}},
+    }
+
+
+def _sentence(kind: type[DomainError]) -> str:
+    return (kind.__doc__ or "").strip()
+
+
+def _example(kind: type[DomainError]) -> Example:
+    made: dict[type[DomainError], DomainError] = {
+        errors.MissingRequiredScope: errors.MissingRequiredScope("tasks:write"),
+        errors.ValidationFailed: errors.ValidationFailed([errors.FieldError("title", "Field required")]),
+        errors.QueueFull: errors.QueueFull(),
+        errors.Unavailable: errors.Unavailable(),
+    }
+    error = made[kind] if kind in made else kind(_sentence(kind))
+    return error.problem(request_id=REQUEST_ID, instance="/v1/tasks")

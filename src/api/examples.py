@@ -1,0 +1,79 @@
+"""The examples of the OpenAPI document."""
+
+from typing import Any
+
+Example = dict[str, Any]
+
+REQUEST_ID = "req_01jd5r8gq4f7qv9x2c3m5n7p9t"
+TASK_ID = "task_01jd5r8gq4f7qv9x2c3m5n7p9s"
+CREATED_AT = "2026-11-23T14:02:11.482913Z"
+COMPLETED_AT = "2026-11-24T08:30:00.120394Z"
+
+TASK: Example = {
+    "id": TASK_ID,
+    "tenant_id": "ten_demo",
+    "title": "Follow up with Jane Doe",
+    "description": None,
+    "status": "open",
+    "due_at": "2026-12-04T09:00:00Z",
+    "assignee_id": "usr_demo",
+    "related_resource_type": "contact",
+    "related_resource_id": "con_123",
+    "source": "mcp",
+    "last_agent_actor_id": "agt_demo",
+    "completed_note": None,
+    "completed_at": None,
+    "created_at": CREATED_AT,
+    "updated_at": CREATED_AT,
+    "revision": 1,
+}
+COMPLETED_TASK: Example = TASK | {
+    "status": "completed",
+    "completed_note": "Jane confirmed the next call.",
+    "completed_at": COMPLETED_AT,
+    "updated_at": COMPLETED_AT,
+    "revision": 2,
+}
+
+CREATE_TASK: Example = {
+    "title": "Follow up with Jane Doe",
+    "related_resource_type": "contact",
+    "related_resource_id": "con_123",
+}
+UPDATE_TASK: Example = {"status": "completed", "completed_note": "Jane confirmed the next call."}
+
+ACCEPTED: Example = {"task": {"id": TASK_ID}, "request_id": REQUEST_ID, "request_status": "queued"}
+CREATED: Example = {"task": TASK, "request_id": REQUEST_ID, "request_status": "succeeded"}
+UPDATED: Example = {"task": COMPLETED_TASK, "request_id": REQUEST_ID, "request_status": "succeeded"}
+
+REQUEST: Example = {
+    "id": REQUEST_ID,
+    "status": "succeeded",
+    "command": "task.update",
+    "task_id": TASK_ID,
+    "accepted_at": "2026-11-24T08:30:00.104211Z",
+    "finished_at": COMPLETED_AT,
+    "attempts": 1,
+    "audit_event_id": "aud_01jd5r8gq4f7qv9x2c3m5n7p9t",
+}
+AUDIT_EVENT: Example = {
+    "id": "aud_01jd5r8gq4f7qv9x2c3m5n7p9t",
+    "occurred_at": COMPLETED_AT,
+    "tenant_id": "ten_demo",
+    "action": "task.complete",
+    "outcome": "applied",
+    "actor": {"id": "agt_demo", "type": "agent", "name": "Demo agent"},
+    "source": "mcp",
+    "task_id": TASK_ID,
+    "previous_status": "open",
+    "new_status": "completed",
+    "requested_status": "completed",
+    "linked_resource": {"type": "contact", "id": "con_123"},
+    "request_id": REQUEST_ID,
+    "error": None,
+}
+
+TASK_PAGE: Example = {"tasks": [TASK], "request_id": REQUEST_ID}
+TASK_FOUND: Example = {"task": TASK, "pending": [], "request_id": REQUEST_ID}
+REQUEST_FOUND: Example = {"request": REQUEST}
+AUDIT_EVENT_PAGE: Example = {"audit_events": [AUDIT_EVENT], "request_id": REQUEST_ID}

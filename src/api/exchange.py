@@ -1,0 +1,93 @@
+"""One HTTP exchange: its id, its limits, and what a client may ask about how it is answered."""
+
+import re
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+from pydantic import ConfigDict, Field
+
+from api.runtime import Runtime
+from core.commands import StrictModel
+from core.errors import FieldError, PayloadTooLarge, ValidationFailed
+from core.fields import NOT_NULL, Identifier
+
+# RFC 7240, section 2: a comma-separated list of name[=value]; wait is section 4.3, in seconds.
+_WAIT = re.compile(r"""(?:^|[,;])\s*wait\s*=\s*"?(\d{1,9})"?\s*(?=$|[,;])""", re.IGNORECASE | re.ASCII)
+MOST_SECONDS = 30
+AFTER_REQUEST_SECONDS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """What a route needs to know of the request beside its input.
+
+    `id` is the request id of the answer; a write is accepted under it. `wait` is what the client prefers to wait for
+    the execution of a write, in seconds, 0 where it does not.
+    """
+
+    id: str
+    runtime: Runtime
+    path: str
+    wait: int
+    idempotency_key: str | None
+
+
+def exchange(request: Request) -> Exchange:
+    """Return the exchange of a request."""
+    return Exchange(
+        id=request.scope["state"]["request_id"],
+        runtime=request.app.state.runtime,
+        path=request.url.path,
+        wait=preferred_wait(request.headers.getlist("prefer")),
+        idempotency_key=_single(request, "idempotency-key"),
+    )
+
+
+CurrentExchange = Annotated[Exchange, Depends(exchange)]
+
+
+def preferred_wait(prefer: list[str]) -> int:
+    """Return the seconds of `Prefer: wait=N`, 30 at most; 0 where there is no such preference (RFC 7240)."""
+    found = _WAIT.search(", ".join(prefer))
+    return min(int(found[1]), MOST_SECONDS) if found else 0
+
+
+def _single(request: Request, header: str) -> str | None:
+    values = {value.strip() for value in request.headers.getlist(header)}
+    if len(values) > 1:
+        raise ValidationFailed([FieldError(header.replace("-", "_"), "The header is given twice, with two values")])
+    return values.pop() if values else None
+
+
+async def read_body(request: Request) -> bytes:
+    """Return the body.
+
+    Raises:
+        PayloadTooLarge: it is larger than BATON_MAX_BODY_BYTES; no more than that was read.
+
+    """
+    limit = request.app.state.runtime.settings.max_body_bytes
+    message = f"A request body may have {limit:,} bytes at most."
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared) > limit:
+        raise PayloadTooLarge(message)
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > limit:
+            raise PayloadTooLarge(message)
+    return bytes(body)
+
+
+Body = Annotated[bytes, Depends(read_body)]
+
+
+class Waits(StrictModel):
+    """What every read may be asked to wait for."""
+
+    model_config = ConfigDict(strict=False)
+
+    after_request: Annotated[Identifier | None, NOT_NULL] = Field(
+        None, description="Answer when this request is finished: read your own write. 10 seconds, or `Prefer: wait=N`."
+    )

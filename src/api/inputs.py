@@ -1,0 +1,99 @@
+"""From what a client sent to a command: members, idempotency key, and every refusal by the field's name."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails, from_json
+
+from core.commands import Command, ContractSchema
+from core.errors import FieldError, ValidationFailed
+from core.fields import IdempotencyKey
+
+C = TypeVar("C", bound=Command)
+
+KEY = "idempotency_key"
+_KEY_ADAPTER: TypeAdapter[str] = TypeAdapter(IdempotencyKey)
+_KEY_SCHEMA = {
+    **_KEY_ADAPTER.json_schema(),
+    "description": "Stable client-generated key that makes retries safe for this write.",
+}
+
+
+def field_errors(errors: Sequence[ErrorDetails], *, skip: int = 0) -> list[FieldError]:
+    """Return pydantic's findings by field; a rule over several members names its field in the error's type."""
+    return [
+        FieldError(".".join(map(str, error["loc"][skip:])) or error["type"], error["msg"].removeprefix("Value error, "))
+        for error in errors
+    ]
+
+
+def found_in(error: ValidationError) -> list[ErrorDetails]:
+    """Return what pydantic found, without the input: errors do not repeat what a caller sent."""
+    return error.errors(include_url=False, include_input=False, include_context=False)
+
+
+def parse_members(body: bytes) -> dict[str, Any]:
+    """Return the members of a JSON object.
+
+    Raises:
+        ValidationFailed: not JSON (RFC 8259), not UTF-8, or not an object.
+
+    """
+    try:
+        members = from_json(body, allow_inf_nan=False)
+    except ValueError as error:
+        raise ValidationFailed([FieldError("body", f"Not valid JSON: {error}")]) from error
+    if not isinstance(members, dict):
+        raise ValidationFailed([FieldError("body", "Send a JSON object")])
+    return members
+
+
+def parse_command(
+    kind: type[C], members: dict[str, Any], header_key: str | None = None, **given: str
+) -> tuple[C, str | None]:
+    """Return the command and its idempotency key, which may come as a member, in a header, or alike in both.
+
+    `given` are members that come from elsewhere, such as the path, and not from what the client sent.
+
+    Raises:
+        ValidationFailed: some members are not acceptable; all of them are named.
+
+    """
+    key, refused = _parse_key(members, header_key)
+    refused += [FieldError(name, "Extra inputs are not permitted") for name in given if name in members]
+    try:
+        command = kind.model_validate({name: value for name, value in (members | given).items() if name != KEY})
+    except ValidationError as error:
+        raise ValidationFailed(field_errors(found_in(error)) + refused) from error
+    if refused:
+        raise ValidationFailed(refused)
+    return command, key
+
+
+def _parse_key(members: Mapping[str, Any], header_key: str | None) -> tuple[str | None, list[FieldError]]:
+    if KEY not in members and header_key is None:
+        return None, []
+    key = members.get(KEY, header_key)
+    if header_key is not None and key != header_key:
+        return None, [FieldError(KEY, "The body and the Idempotency-Key header hold different keys")]
+    try:
+        return _KEY_ADAPTER.validate_python(key, strict=True), []
+    except ValidationError as error:
+        return None, [FieldError(KEY, found["msg"]) for found in found_in(error)]
+
+
+def input_schema(kind: type[Command], *, without: frozenset[str] = frozenset()) -> dict[str, Any]:
+    """Return the JSON Schema of a command's members and its idempotency key, in the contract's form."""
+    schema = kind.model_json_schema(schema_generator=ContractSchema)
+    members = {**schema["properties"], KEY: _KEY_SCHEMA}
+    return {
+        "type": "object",
+        "properties": {name: _without_title(member) for name, member in members.items() if name not in without},
+        "required": [name for name in schema.get("required", ()) if name not in without],
+        "additionalProperties": False,
+    }
+
+
+def _without_title(member: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in member.items() if name != "title"}

@@ -1,0 +1,87 @@
+"""Every refusal as application/problem+json (RFC 9457)."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from api.inputs import field_errors
+from core.errors import (
+    DomainError,
+    FieldError,
+    InternalError,
+    MethodNotAllowed,
+    Problem,
+    ResourceNotFound,
+    Unauthorized,
+    ValidationFailed,
+)
+
+log = structlog.get_logger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+
+
+def problem_response(problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
+    """Return the answer for a problem document, with the headers that its kind has."""
+    return Response(
+        orjson.dumps(problem), problem["status"], {**(headers or {}), **problem_headers(problem)}, MEDIA_TYPE
+    )
+
+
+def problem_headers(problem: Problem) -> dict[str, str]:
+    """Return the headers that a kind of problem has: the challenge (RFC 6750), or when to try again."""
+    headers = {}
+    if problem["status"] == HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = 'Bearer realm="baton", error="invalid_token"'
+    if scope := problem.get("required_scope"):
+        headers["WWW-Authenticate"] = f'Bearer realm="baton", error="insufficient_scope", scope="{scope}"'
+    if seconds := problem.get("retry_after_seconds"):
+        headers["Retry-After"] = str(seconds)
+    return headers
+
+
+def refuse(request: Request, error: DomainError, headers: Mapping[str, str] | None = None) -> Response:
+    """Return the answer for an error of this exchange."""
+    problem = error.problem(request_id=request.scope["state"]["request_id"], instance=request.url.path)
+    return problem_response(problem, headers)
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error of the app as a problem."""
+
+    @app.exception_handler(DomainError)
+    async def _domain_error(request: Request, error: DomainError) -> Response:
+        return refuse(request, error)
+
+    @app.exception_handler(RequestValidationError)
+    async def _invalid(request: Request, error: RequestValidationError) -> Response:
+        return refuse(request, ValidationFailed(field_errors(error.errors(), skip=1)))
+
+    @app.exception_handler(HTTPException)
+    async def _http_exception(request: Request, error: HTTPException) -> Response:
+        return refuse(request, _as_domain_error(request, error), error.headers)
+
+
+def _as_domain_error(request: Request, error: HTTPException) -> DomainError:
+    known: dict[int, DomainError] = {
+        HTTPStatus.NOT_FOUND: ResourceNotFound(f"There is nothing at {request.url.path}."),
+        HTTPStatus.METHOD_NOT_ALLOWED: MethodNotAllowed(f"{request.url.path} has no method {request.method}."),
+        HTTPStatus.UNAUTHORIZED: Unauthorized("Send a token: Authorization: Bearer baton_..."),
+        HTTPStatus.BAD_REQUEST: ValidationFailed([FieldError("body", str(error.detail))]),
+    }
+    return known.get(error.status_code) or InternalError("The request could not be answered.")
+
+
+def crashed(request_id: str, path: str, error: Exception) -> Response:
+    """Return the answer when a route crashed; what happened is for the log only."""
+    log.error("request_crashed", request_id=request_id, path=path, exc_info=error)
+    problem: dict[str, Any] = InternalError("The request could not be answered.").problem(
+        request_id=request_id, instance=path
+    )
+    return problem_response(problem)

@@ -1,0 +1,84 @@
+"""Tasks over HTTP."""
+
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Request, Response
+from pydantic import Field
+
+from api.access import TaskReader, TaskWriter
+from api.answers import found, tagged, task_tag, written
+from api.documentation import read_operation, write_operation
+from api.examples import CREATE_TASK, CREATED, TASK_FOUND, TASK_PAGE, UPDATE_TASK, UPDATED
+from api.exchange import AFTER_REQUEST_SECONDS, Body, CurrentExchange, Waits
+from api.inputs import parse_command, parse_members
+from api.reads import get_task_and_pending
+from api.views import RequestView, TaskFound, TaskPage
+from api.writes import settle
+from core.acceptance import Submission
+from core.fields import NOT_NULL, Identifier
+from core.tasks.commands import CreateTask, UpdateTask
+from core.tasks.model import Source
+from core.tasks.queries import ListTasks, list_tasks
+
+router = APIRouter(tags=["tasks"])
+
+TaskId = Annotated[Identifier, Path(description="Task identifier.")]
+
+
+class ListTasksQuery(ListTasks, Waits):
+    """The filters of the list, and what a client may add over HTTP."""
+
+    source: Annotated[Source | None, NOT_NULL] = Field(None, description="Filter tasks by where they came from.")
+
+
+@router.post(
+    "/v1/tasks",
+    summary="Create a task",
+    **write_operation(CreateTask, executed=201, sends=CREATE_TASK, returns=CREATED),
+)
+async def create_task(exchange: CurrentExchange, caller: TaskWriter, body: Body) -> Response:
+    """Queue the creation of a task; answers 202 with the task's id, or 201 after `Prefer: wait=N`."""
+    command, key = parse_command(CreateTask, parse_members(body), exchange.idempotency_key)
+    return await written(exchange, Submission(caller, "api", command, key, request_id=exchange.id), HTTPStatus.CREATED)
+
+
+@router.patch(
+    "/v1/tasks/{task_id}",
+    summary="Complete, cancel or reopen a task",
+    **write_operation(UpdateTask, executed=200, sends=UPDATE_TASK, returns=UPDATED, without=["task_id"]),
+)
+async def update_task(exchange: CurrentExchange, caller: TaskWriter, task_id: TaskId, body: Body) -> Response:
+    """Queue an update of a task; answers 202, or 200 after `Prefer: wait=N`."""
+    members = parse_members(body)
+    command, key = parse_command(UpdateTask, members, exchange.idempotency_key, task_id=task_id)
+    return await written(exchange, Submission(caller, "api", command, key, request_id=exchange.id), HTTPStatus.OK)
+
+
+@router.get("/v1/tasks", summary="List tasks", **read_operation(TaskPage, "tasks:read", TASK_PAGE))
+async def list_tasks_(
+    exchange: CurrentExchange, caller: TaskReader, query: Annotated[ListTasksQuery, Query()]
+) -> Response:
+    """Return a page of tasks, newest first, or soonest due first when filtered by due date."""
+    await settle(exchange.runtime, caller.tenant_id, query.after_request, exchange.wait or AFTER_REQUEST_SECONDS)
+    page = await exchange.runtime.reader.run(
+        lambda connection: list_tasks(connection, caller.tenant_id, query, source=query.source)
+    )
+    return found(TaskPage(tasks=page.items, next_cursor=page.next_cursor, request_id=exchange.id))
+
+
+@router.get(
+    "/v1/tasks/{task_id}",
+    summary="Get a task",
+    **read_operation(TaskFound, "tasks:read", TASK_FOUND, may_lack=True, tagged=True),
+)
+async def get_task_(
+    request: Request, exchange: CurrentExchange, caller: TaskReader, task_id: TaskId, query: Annotated[Waits, Query()]
+) -> Response:
+    """Return a task, and the writes to it that are accepted and not executed yet."""
+    await settle(exchange.runtime, caller.tenant_id, query.after_request, exchange.wait or AFTER_REQUEST_SECONDS)
+    task, pending = await exchange.runtime.reader.run(
+        lambda connection: get_task_and_pending(connection, caller.tenant_id, task_id)
+    )
+    document = TaskFound(task=task, pending=[RequestView.of(each) for each in pending], request_id=exchange.id)
+    return tagged(request, document, task_tag(task, pending))

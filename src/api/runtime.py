@@ -1,0 +1,43 @@
+"""What a front-end process holds while it serves: its way in, its way to read, who waits, and who calls."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from api.authentication import Authenticator
+from core.db import Reader
+from core.intake import Intake
+from core.publisher import Publisher
+from core.settings import Settings
+from core.waiters import Waiters
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """The parts that routes and tools share."""
+
+    settings: Settings
+    reader: Reader
+    intake: Intake
+    waiters: Waiters
+    authenticator: Authenticator
+
+
+@asynccontextmanager
+async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
+    """Open every part, and close them in an order in which nothing accepted is lost.
+
+    Neither Postgres nor Valkey needs to be there: what needs them answers 503 until they are.
+    """
+    reader, publisher, waiters = Reader(settings), Publisher(settings.execution_batch), Waiters(settings)
+    intake = Intake(settings, publisher)
+    async with AsyncExitStack() as stack:
+        await reader.open()
+        stack.push_async_callback(reader.close)
+        publisher.start()
+        stack.callback(publisher.stop)
+        await intake.start()
+        stack.push_async_callback(intake.stop)
+        await waiters.start()
+        stack.push_async_callback(waiters.stop)
+        yield Runtime(settings, reader, intake, waiters, Authenticator(reader, settings.token_cache_seconds))

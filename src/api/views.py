@@ -1,0 +1,201 @@
+"""What callers are shown: the documents that HTTP and MCP answer with."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from core.audit import AuditEvent, Outcome
+from core.paging import Page
+from core.requests import Request, RequestStatus
+from core.tasks.model import Source, Task
+from core.tenancy.model import ActorType
+
+T = TypeVar("T")
+
+
+def _absent(value: object) -> bool:
+    return value is None
+
+
+Present = Annotated[T | None, Field(exclude_if=_absent)]
+"""A member that is left out rather than null."""
+
+
+class View(BaseModel):
+    """A document of an answer."""
+
+    model_config = ConfigDict(frozen=True, json_schema_serialization_defaults_required=True)
+
+
+class TaskReference(View):
+    """The task that an accepted write is about; it may not exist yet."""
+
+    id: str
+
+
+class Accepted(View):
+    """A receipt: the write is committed to the queue and will be executed once, whatever happens."""
+
+    task: TaskReference
+    request_id: str
+    request_status: Literal["queued"] = "queued"
+
+
+class TaskChanged(View):
+    """A write that was waited for, with the task as it is now."""
+
+    task: Task
+    request_id: str
+    request_status: Literal["succeeded"] = "succeeded"
+
+
+class TaskPage(View):
+    """One page of tasks."""
+
+    tasks: list[Task]
+    next_cursor: Present[str] = None
+    request_id: str
+
+
+class RequestView(View):
+    """The status of a write. `error` is its problem document when it failed."""
+
+    id: str
+    status: RequestStatus
+    command: str
+    task_id: str
+    accepted_at: datetime
+    finished_at: datetime | None
+    attempts: int
+    error: Present[dict[str, Any]] = None
+    audit_event_id: Present[str] = None
+
+    @classmethod
+    def of(cls, request: Request) -> Self:
+        """Return what callers are shown of a request."""
+        return cls(
+            id=request.id,
+            status=request.status,
+            command=request.command,
+            task_id=request.task_id,
+            accepted_at=request.accepted_at,
+            finished_at=request.finished_at,
+            attempts=request.attempts,
+            error=request.error,
+            audit_event_id=request.audit_event_id,
+        )
+
+
+class RequestFound(View):
+    """The status of one write."""
+
+    request: RequestView
+
+
+class TaskFound(View):
+    """One task, and the writes to it that are accepted and not executed yet, in the order of their execution."""
+
+    task: Task
+    pending: list[RequestView]
+    request_id: str
+
+
+class ActorView(View):
+    """Who acted, as it was called then."""
+
+    id: str
+    type: ActorType
+    name: str
+
+
+class LinkedResource(View):
+    """The CRM resource that the task is attached to."""
+
+    type: str
+    id: str
+
+
+class AuditError(View):
+    """Why a write failed; `status` is the HTTP status of the error."""
+
+    code: str
+    status: int
+    message: str
+
+
+class AuditEventView(View):
+    """What one write did: applied, or unchanged because it was so already, or failed."""
+
+    id: str
+    occurred_at: datetime
+    tenant_id: str
+    action: str
+    outcome: Outcome
+    actor: ActorView
+    source: Source
+    task_id: str
+    previous_status: str | None
+    new_status: str | None
+    requested_status: str | None
+    linked_resource: LinkedResource | None
+    request_id: str
+    error: AuditError | None
+
+    @classmethod
+    def of(cls, event: AuditEvent) -> Self:
+        """Return what callers are shown of an event."""
+        linked = event.linked_resource_type, event.linked_resource_id
+        return cls(
+            id=event.id,
+            occurred_at=event.occurred_at,
+            tenant_id=event.tenant_id,
+            action=event.action,
+            outcome=event.outcome,
+            actor=ActorView(id=event.actor_id, type=event.actor_type, name=event.actor_name),
+            source=event.source,
+            task_id=event.task_id,
+            previous_status=event.previous_status,
+            new_status=event.new_status,
+            requested_status=event.requested_status,
+            linked_resource=LinkedResource(type=linked[0], id=linked[1]) if linked[0] and linked[1] else None,
+            request_id=event.request_id,
+            error=AuditError(**event.error) if event.error else None,
+        )
+
+
+class AuditEventPage(View):
+    """One page of audit events."""
+
+    audit_events: list[AuditEventView]
+    next_cursor: Present[str] = None
+    request_id: str
+
+    @classmethod
+    def of(cls, page: Page[AuditEvent], request_id: str) -> Self:
+        """Return what callers are shown of a page."""
+        events = [AuditEventView.of(event) for event in page.items]
+        return cls(audit_events=events, next_cursor=page.next_cursor, request_id=request_id)
+
+
+class Problem(View):
+    """What is wrong (RFC 9457). `code` is stable; `detail` is for people."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    code: str
+    request_id: str
+    retryable: bool
+    field_errors: Present[list["FieldProblem"]] = None
+    required_scope: Present[str] = None
+    retry_after_seconds: Present[int] = None
+
+
+class FieldProblem(View):
+    """One member that is not acceptable."""
+
+    field: str
+    message: str
