@@ -1,7 +1,8 @@
 """Execution: the batch transaction. Lock, load, decide, write, audit, finish, and commit once.
 
 Two executions that touch one task never run at once and never out of order: each locks *all* queued requests of the
-tasks that it touches, in the order of their places in line. Both see the first of them, so one waits for the other.
+tasks that it touches, in the order of their places in line, and then the tasks. Both see the first of the requests,
+so one waits for the other; where a front end committed late and they do not, they meet at the task.
 """
 
 from collections.abc import Callable, Iterator, Sequence

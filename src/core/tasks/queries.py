@@ -95,11 +95,17 @@ async def get_task(connection: AsyncConnection[Any], tenant_id: str, task_id: st
 
 
 def load_tasks(connection: Connection[Any], named: Collection[tuple[str, str]]) -> list[Task]:
-    """Return those of the named tasks (tenant id, task id) that exist, by one statement."""
+    """Lock and return those of the named tasks (tenant id, task id) that exist, by one statement.
+
+    The lock is for a request whose front end committed late: an execution of the task that began before cannot have
+    seen it, and so holds no request that this one would have waited for.
+    """
     tenants, ids = (list(column) for column in zip(*named, strict=True))
     with connection.cursor(row_factory=class_row(Task)) as cursor:
         return cursor.execute(
-            _SELECT + " JOIN unnest(%s::text[], %s::text[]) AS named (tenant_id, id) USING (tenant_id, id)",
+            _SELECT
+            + " JOIN unnest(%s::text[], %s::text[]) AS named (tenant_id, id) USING (tenant_id, id)"
+            + " ORDER BY tenant_id, id FOR NO KEY UPDATE OF tasks",
             (tenants, ids),
         ).fetchall()
 

@@ -1,0 +1,49 @@
+"""Doing things at once, and waiting for what other threads and processes do."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from psycopg import Connection
+
+T = TypeVar("T")
+
+_PATIENCE_SECONDS = 30.0
+
+
+def at_once(works: Sequence[Callable[[], T]]) -> list[T]:
+    """Run every function in a thread of its own, all let go together; return their results in order."""
+    gate = threading.Barrier(len(works))
+
+    def run(work: Callable[[], T]) -> T:
+        gate.wait(_PATIENCE_SECONDS)
+        return work()
+
+    with ThreadPoolExecutor(len(works)) as threads:
+        return list(threads.map(run, works))
+
+
+@contextmanager
+def beside(work: Callable[[], T]) -> Iterator[Future[T]]:
+    """Run a function in a thread while the block runs, then wait for its end."""
+    with ThreadPoolExecutor(1) as threads:
+        yield threads.submit(work)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Return once the condition holds; raises TimeoutError when it does not within 30 s."""
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError
+        time.sleep(0.01)
+
+
+def wait_until_blocked(observer: Connection[Any], blocked: Connection[Any]) -> None:
+    """Return once a connection, which another thread uses, waits for a lock."""
+    pid = blocked.info.backend_pid
+    waits = "SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = %s"
+    wait_until(lambda: observer.execute(waits, (pid,)).fetchone() == (True,))
