@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from api import problems
+from api.agents import Agents
 from api.docs import install_docs
 from api.middleware import ExchangeMiddleware
 from api.openapi import install_openapi
@@ -21,10 +22,11 @@ exactly once in effect; poll `GET /v1/requests/{id}`, or send `Prefer: wait=N` t
 
 def create_app(settings: Settings) -> FastAPI:
     """Return the application; the parts that it needs are opened when it starts."""
+    agents = Agents(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_runtime(settings) as runtime:
+        async with open_runtime(settings) as runtime, agents.run():
             app.state.runtime = runtime
             yield
 
@@ -35,6 +37,7 @@ def create_app(settings: Settings) -> FastAPI:
     problems.install(app)
     for routes in (tasks, requests, audit, health):
         app.include_router(routes.router)
+    app.router.routes.append(agents.route)
     install_openapi(app)
     install_docs(app)
     return app

@@ -6,11 +6,12 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails, from_json
 
-from core.commands import Command, ContractSchema
+from core.commands import Command, ContractSchema, StrictModel
 from core.errors import FieldError, ValidationFailed
 from core.fields import IdempotencyKey
 
 C = TypeVar("C", bound=Command)
+A = TypeVar("A", bound=StrictModel)
 
 KEY = "idempotency_key"
 _KEY_ADAPTER: TypeAdapter[str] = TypeAdapter(IdempotencyKey)
@@ -83,10 +84,29 @@ def _parse_key(members: Mapping[str, Any], header_key: str | None) -> tuple[str 
         return None, [FieldError(KEY, found["msg"]) for found in found_in(error)]
 
 
+def parse_arguments(kind: type[A], members: Mapping[str, Any]) -> A:
+    """Return the arguments of a read.
+
+    Raises:
+        ValidationFailed: some members are not acceptable; all of them are named.
+
+    """
+    try:
+        return kind.model_validate(members)
+    except ValidationError as error:
+        raise ValidationFailed(field_errors(found_in(error))) from error
+
+
 def input_schema(kind: type[Command], *, without: frozenset[str] = frozenset()) -> dict[str, Any]:
     """Return the JSON Schema of a command's members and its idempotency key, in the contract's form."""
+    schema = arguments_schema(kind, without=without)
+    return {**schema, "properties": {**schema["properties"], KEY: _KEY_SCHEMA}}
+
+
+def arguments_schema(kind: type[StrictModel], *, without: frozenset[str] = frozenset()) -> dict[str, Any]:
+    """Return the JSON Schema of a model's members, in the contract's form."""
     schema = kind.model_json_schema(schema_generator=ContractSchema)
-    members = {**schema["properties"], KEY: _KEY_SCHEMA}
+    members = schema["properties"]
     return {
         "type": "object",
         "properties": {name: _without_title(member) for name, member in members.items() if name not in without},

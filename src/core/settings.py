@@ -3,10 +3,12 @@
 import sys
 from functools import cache
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import Field, PostgresDsn, RedisDsn, UrlConstraints
+from pydantic import AnyHttpUrl, Field, PostgresDsn, RedisDsn, UrlConstraints
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from core.logs import LogFormat
 
 RedisUrl = Annotated[RedisDsn, UrlConstraints(allowed_schemes=["redis", "rediss"])]
 
@@ -23,6 +25,10 @@ class Settings(BaseSettings):
     redis_url: RedisUrl = Field(description="Broker and wake-ups; holds nothing that cannot be rebuilt.")
     host: str = Field("127.0.0.1", description="Address that the web process listens on.")
     port: int = Field(8765, ge=1, le=65535, description="Port that the web process listens on.")
+    public_url: AnyHttpUrl | None = Field(None, description="Where clients reach it, if not on this machine.")
+
+    log_format: LogFormat = Field("text", description="How log lines are written: text or json.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level that is logged.")
 
     database_timeout: float = Field(5.0, gt=0, description="Longest a front end waits for Postgres.")
     read_connections: int = Field(8, ge=1, description="Read connections of one front-end process.")
