@@ -42,6 +42,7 @@ class ListTasks(PageArguments):
     the cursor and the same filters.
     """
 
+    limit: int = Field(25, ge=1, le=100, description="Maximum number of tasks to return.")
     status: Annotated[Status | None, NOT_NULL] = Field(None, description="Filter tasks by lifecycle status.")
     assignee_id: Annotated[Identifier | None, NOT_NULL] = Field(
         None, description="Restrict results to tasks assigned to this user or agent."
