@@ -3,6 +3,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+import structlog
 from psycopg import AsyncConnection, Connection
 
 from core.db import connect, connect_async
@@ -11,6 +12,17 @@ from core.tenancy.model import SCOPES, Actor, Caller
 from core.tenancy.queries import create_tenant
 from tests.servers import SERVERS
 from tests.workspaces import Workspace
+
+
+def pytest_configure() -> None:
+    # The default prints exceptions with the values of all variables, which takes longer than most tests.
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.format_exc_info,
+            structlog.processors.LogfmtRenderer(key_order=["level", "event"], bool_as_flag=False),
+        ]
+    )
 
 
 def pytest_unconfigure() -> None:

@@ -39,7 +39,10 @@ class Executed:
 
 def is_poison(error: Exception) -> bool:
     """Tell whether an error is of a command's own making; the rest is the database's, and passes."""
-    return not isinstance(error, psycopg.Error) or isinstance(error, psycopg.DataError | psycopg.IntegrityError)
+    if isinstance(error, psycopg.ProgrammingError):
+        return error.sqlstate is None  # the driver refused a value; the server refuses what a migration lacks
+    values = psycopg.DataError, psycopg.IntegrityError, psycopg.errors.ProgramLimitExceeded
+    return not isinstance(error, psycopg.Error) or isinstance(error, values)
 
 
 class Execution:
@@ -104,18 +107,22 @@ class Execution:
                 raise
             if len(queued) == 1:
                 log.exception("poison_set_aside", request_id=queued[0].id)
-                return self._refuse(queued[0], _POISON)
+                return self._refuse(queued[0], _POISON, runs=0 if counted else 1)
         middle = len(queued) // 2
-        return self._apply_halving(queued[:middle]) + self._apply_halving(queued[middle:])
+        finished = self._apply_halving(queued[:middle], counted=counted)
+        done = {request.id for request in finished}
+        waiting = {request.task for request in queued[:middle] if request.id not in done}
+        rest = [request for request in queued[middle:] if request.task not in waiting]
+        return finished + (self._apply_halving(rest, counted=counted) if rest else [])
 
     def _apply_suspect(self, queued: list[QueuedRequest]) -> list[QueuedRequest]:
         if queued[0].attempts > self._max_attempts:
-            return self._refuse(queued[0], _DEADLY)
+            return self._refuse(queued[0], _DEADLY, runs=-1)  # the run that was counted does not happen
         return self._apply_halving(queued, counted=True)
 
-    def _refuse(self, request: QueuedRequest, error: DomainError) -> list[QueuedRequest]:
+    def _refuse(self, request: QueuedRequest, error: DomainError, *, runs: int) -> list[QueuedRequest]:
         state, now = self._load([request])
-        return self._write(refuse(request, state, now, error), runs=0)
+        return self._write(refuse(request, state, now, error), runs=runs)
 
     def _load(self, queued: Sequence[QueuedRequest]) -> tuple[State, datetime]:
         """Load what the commands name, in statements that begin after the locks are held; the time is Postgres's."""
