@@ -17,7 +17,7 @@ _REFUSED = ("authentication failed", "no password supplied", "does not exist")
 
 @contextmanager
 def database() -> Iterator[Connection[TupleRow]]:
-    """Open a connection to the stack's Postgres, and commit at the end.
+    """Open a connection to the stack's Postgres, and commit what is done through it at the end.
 
     Raises:
         TryLater: Postgres cannot be reached.
@@ -27,7 +27,7 @@ def database() -> Iterator[Connection[TupleRow]]:
     """
     settings = stack_settings()
     try:
-        with connect(settings) as connection:
+        with connect(settings) as connection, connection.transaction():
             yield connection
     except psycopg.errors.UndefinedTable:
         raise Failure("The database has no schema yet. Run `baton migrate` first.") from None

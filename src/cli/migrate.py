@@ -60,9 +60,7 @@ def alembic_config() -> "Config":
     """Return the configuration that finds the migrations of this checkout or image."""
     from alembic.config import Config
 
-    config = Config()
-    config.set_main_option("script_location", str(ROOT / "migrations").replace("%", "%%"))
-    return config
+    return Config(ROOT / "alembic.ini")
 
 
 def head_revision() -> str | None:
@@ -82,6 +80,7 @@ def current_revision(connection: Connection[TupleRow]) -> str | None:
 
 def _connected(settings: Settings) -> Connection[TupleRow]:
     deadline = time.monotonic() + _POSTGRES_MAY_TAKE_SECONDS
+    waiting = False
     while True:
         try:
             return psycopg.connect(str(settings.database_url), connect_timeout=2, autocommit=True)
@@ -89,6 +88,9 @@ def _connected(settings: Settings) -> Connection[TupleRow]:
             failure = unreachable(settings, error)
             if isinstance(failure, NotAllowed) or time.monotonic() > deadline:
                 raise failure from None
+        if not waiting:
+            click.echo(f"waiting for Postgres at {address(settings)}", err=True)
+            waiting = True
         time.sleep(_POLL_SECONDS)
 
 

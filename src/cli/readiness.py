@@ -24,7 +24,7 @@ async def announce(tokens: Tokens, tokens_file: Path, output: Output, *, demo: b
         if demo:
             try:
                 await add_sample_tasks(client, tokens)
-            except httpx2.HTTPError as error:
+            except Exception as error:  # noqa: BLE001 - samples are no reason to end the stack
                 output.notice(f"the sample tasks could not be added: {error!r}; `baton up --demo` tries again")
     with suppress(OSError):
         sys.stdout.write(summary(tokens, tokens_file))

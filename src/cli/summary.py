@@ -29,11 +29,11 @@ Create a task as the agent:
 
 Connect an MCP client over HTTP:
 
-{json.dumps({"mcpServers": {"baton": _over_http(tokens)}}, indent=2)}
+{_snippet(_over_http(tokens))}
 
 or over stdio:
 
-{json.dumps({"mcpServers": {"baton": _over_stdio(tokens)}}, indent=2)}
+{_snippet(_over_stdio(tokens))}
 
 Ctrl-C stops everything and loses nothing.
 """
@@ -49,6 +49,12 @@ def curl_line(tokens: Tokens) -> str:
             f"-d {shlex.quote(json.dumps(_EXAMPLE))}",
         ]
     )
+
+
+def _snippet(server: dict[str, object]) -> str:
+    """Return the entry for a client's configuration as JSON, a line for each member."""
+    members = ",\n".join(f"    {json.dumps(name)}: {json.dumps(value)}" for name, value in server.items())
+    return f'{{"mcpServers": {{\n  "baton": {{\n{members}\n  }}\n}}}}'
 
 
 def _over_http(tokens: Tokens) -> dict[str, object]:

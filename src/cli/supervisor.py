@@ -38,11 +38,15 @@ class Backoff:
 
     def __init__(self) -> None:
         self.failures = 0
+        self._pause = _FIRST_PAUSE_SECONDS
 
     def after(self, ran_seconds: float) -> float:
         """Return how long to pause, in seconds, after a run of so many."""
-        self.failures = 1 if ran_seconds >= _STARTED_AFTER_SECONDS else self.failures + 1
-        return min(_FIRST_PAUSE_SECONDS * 2.0 ** (self.failures - 1), _LONGEST_PAUSE_SECONDS)
+        if ran_seconds >= _STARTED_AFTER_SECONDS:
+            self.failures = 0
+        self._pause = min(2 * self._pause, _LONGEST_PAUSE_SECONDS) if self.failures else _FIRST_PAUSE_SECONDS
+        self.failures += 1
+        return self._pause
 
 
 class Supervisor:

@@ -10,6 +10,8 @@ import click
 
 _COLOURS = ("cyan", "green", "magenta", "yellow", "blue")
 _OWN_NAME = "baton"
+# Of the names that a stack has with more than one worker, so that lines align before they are known.
+_LEAST_WIDTH = len("worker.1")
 
 
 class Terminal:
@@ -20,11 +22,13 @@ class Terminal:
         self._stream = stream or sys.stderr
         self._coloured = self._stream.isatty() and not os.environ.get("NO_COLOR")
         names = list(names)
-        self._width = max(len(name) for name in (*names, _OWN_NAME))
+        self._width = max(_LEAST_WIDTH, *(len(name) for name in (*names, _OWN_NAME)))
         self._colours = {name: _COLOURS[place % len(_COLOURS)] for place, name in enumerate(names)}
 
     def line(self, name: str, text: str) -> None:
-        """Show a line that the process of this name wrote."""
+        """Show a line that the process of this name wrote, unless it is blank."""
+        if not text.strip():
+            return
         prefix = f"{name:<{self._width}} | "
         self._write((click.style(prefix, fg=self._colours.get(name)) if self._coloured else prefix) + text)
 

@@ -24,7 +24,10 @@ from cli.supervisor import Supervisor
 from cli.terminal import Terminal
 from cli.workspace import Tokens, prepare_workspace
 
-_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_STOP_SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    # Started under nohup, to go on without its terminal.
+    _STOP_SIGNALS.remove(signal.SIGHUP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +104,9 @@ def _run_on(servers: Servers, wish: Wish) -> None:
     }
     os.environ |= variables
     settings = stack_settings()
-    migrate_to_head(settings)
+    before, after = migrate_to_head(settings)
+    if before != after:
+        _say(f"the schema went from {before or 'nothing'} to {after}")
     tokens = prepare_workspace(settings, wish.home / "tokens.json", wish.url, demo=wish.demo)
     write_env(wish.home / "env", variables)
     programs = read_procfile(ROOT / "Procfile", {"worker": wish.workers}, _environment())
@@ -112,6 +117,7 @@ def _run_on(servers: Servers, wish: Wish) -> None:
 async def _supervise(programs: Sequence[Program], servers: Servers, tokens: Tokens, wish: Wish) -> None:
     terminal = Terminal([program.name for program in programs])
     supervisor = Supervisor(programs, terminal)
+    terminal.notice(f"starting {', '.join(program.name for program in programs)}")
 
     def stop() -> None:
         terminal.notice("killing what is left" if supervisor.stopping.is_set() else "stopping")

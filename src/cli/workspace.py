@@ -9,9 +9,10 @@ from pathlib import Path
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
+from cli.database import database
 from cli.files import write_secret
 from core.crm.queries import add_resource
-from core.db import connect, connect_async
+from core.db import connect_async
 from core.settings import Settings
 from core.tenancy.model import SCOPES, Actor, Caller
 from core.tenancy.queries import create_tenant, create_token, get_caller
@@ -47,10 +48,10 @@ class Tokens:
 def prepare_workspace(settings: Settings, file: Path, url: str, *, demo: bool) -> Tokens:
     """Make what is missing of the demo workspace and keep working tokens in `file`.
 
-    Secrets that work already stay; `demo` adds sample contacts, companies, deals and a ticket.
+    Secrets that work already stay; `demo` adds sample contacts, companies, deals and a ticket. Raises Failure.
     """
     person, agent = _known_secrets(file)
-    with connect(settings) as connection:
+    with database() as connection:
         create_tenant(connection, TENANT, "Demo workspace")
         for type_, id_, name in (_JANE, *(_MORE if demo else ())):
             add_resource(connection, TENANT, type_, id_, name)
