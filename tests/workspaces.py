@@ -14,7 +14,7 @@ from core.commands import Command
 from core.crm.queries import add_resource
 from core.db import connect_async
 from core.errors import DomainError
-from core.execution import Execution
+from core.execution import Executed, Execution
 from core.queue import Batch
 from core.requests import Request
 from core.settings import Settings
@@ -73,6 +73,12 @@ class Workspace:
         left = self.batch(*receipts)
         while left:
             left = self.execution().run(left).left
+
+    def run_alone(self, batch: Batch, connection: Connection[Any] | None = None) -> Executed:
+        """Execute the head of a line as a worker does that suspects it."""
+        execution = self.execution(connection)
+        execution.count_run(batch)
+        return execution.run_alone(batch)
 
     def link(self, type_: str, id_: str) -> None:
         add_resource(self.connection, self.tenant_id, type_, id_, "Jane Doe")

@@ -67,21 +67,20 @@ class Execution:
             log.warning("batch_poisoned", error=repr(error))
             return self._transaction(batch, self._limit, self._apply_halving)
 
+    def count_run(self, batch: Batch) -> None:
+        """Count a run of the request that `run_alone` will execute, so that a worker which dies of it leaves a trace.
+
+        Once for each message: what the database makes the worker try again is no further run.
+        """
+        with self._connection.transaction():
+            count_runs(self._connection, lock_queued(self._connection, batch, 1), 1)
+
     def run_alone(self, batch: Batch) -> Executed:
         """Execute the first queued request of the one task that the batch names, and nothing else.
 
-        Its run is counted beforehand, so that a worker which dies of it leaves a trace; a request that has used
-        up its runs fails unrun. A failure of the database takes the count back.
+        Its run was counted beforehand; a request that has used up its runs fails unrun.
         """
-        with self._connection.transaction():
-            head = lock_queued(self._connection, batch, 1)
-            count_runs(self._connection, head, 1)
-        try:
-            return self._transaction(batch, 1, self._apply_suspect)
-        except psycopg.Error:
-            with self._connection.transaction():
-                count_runs(self._connection, head, -1)
-            raise
+        return self._transaction(batch, 1, self._apply_suspect)
 
     def _transaction(
         self, batch: Batch, limit: int, apply: Callable[[list[QueuedRequest]], list[QueuedRequest]]

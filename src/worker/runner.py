@@ -10,7 +10,7 @@ from celery.worker import state as celery_state
 from psycopg import Connection
 
 from core.db import connect
-from core.execution import Executed, Execution
+from core.execution import Execution
 from core.queue import Batch
 from core.reconciler import reconcile
 from core.settings import Settings
@@ -35,21 +35,23 @@ class Runner:
 
     def execute(self, batch: Batch, *, alone: bool) -> Batch:
         """Execute a batch, wake those who wait for it, and return what is left of it for another message."""
-
-        def run(connection: Connection[Any]) -> Executed:
-            execution = Execution(
-                connection, limit=self._settings.execution_batch, max_attempts=self._settings.max_attempts
+        if alone:
+            self._steadily(lambda connection: self._execution(connection).count_run(batch))
+        executed = self._steadily(
+            lambda connection: (
+                self._execution(connection).run_alone(batch) if alone else self._execution(connection).run(batch)
             )
-            return execution.run_alone(batch) if alone else execution.run(batch)
-
-        executed = self._steadily(run)
+        )
         self._waker.wake([request.id for request in executed.finished])
-        log.info("executed", requests=len(executed.finished), left=sum(map(len, executed.left.values())))
+        log.debug("batch_executed", requests=len(executed.finished), left=sum(map(len, executed.left.values())))
         return executed.left
 
     def reconcile(self) -> int:
         """Run one round of the reconciler; return how many requests were sent again."""
         return self._steadily(lambda connection: reconcile(connection, self._settings))
+
+    def _execution(self, connection: Connection[Any]) -> Execution:
+        return Execution(connection, limit=self._settings.execution_batch, max_attempts=self._settings.max_attempts)
 
     def _steadily(self, work: Callable[[Connection[Any]], T]) -> T:
         """Do some work, again and again while the database fails, until patience or the process ends."""

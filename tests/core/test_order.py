@@ -92,14 +92,16 @@ def test_suspects_that_run_alone_beside_batches_keep_the_order(workspace: Worksp
 
     def work(alone: bool) -> None:  # noqa: FBT001
         with connect(workspace.settings, keyed_plans=True) as connection:
-            execution = workspace.execution(connection)
             while True:
                 with lock:
                     if not messages:
                         return
                     batch = workspace.batch(*messages.pop())
                 while batch:
-                    batch = (execution.run_alone(batch) if alone else execution.run(batch)).left
+                    if alone:
+                        batch = workspace.run_alone(batch, connection).left
+                    else:
+                        batch = workspace.execution(connection).run(batch).left
 
     at_once([lambda: work(alone=True), lambda: work(alone=True), lambda: work(alone=False)])
 

@@ -3,16 +3,11 @@
 import random
 from typing import Any
 
-import psycopg
 import pytest
 
-import core.execution
 from core.acceptance import Receipt
-from core.db import connect
 from core.tasks.commands import CreateTask, UpdateTask
 from core.tasks.handlers import create_task, update_task
-from core.tasks.model import Task
-from core.tasks.queries import load_tasks
 from tests.core.crashes import Killed, install, raising, unwritable
 from tests.workspaces import Workspace
 
@@ -206,7 +201,7 @@ def test_a_kind_that_this_release_does_not_know_ends_as_internal_error(workspace
 
 def _die(workspace: Workspace, receipt: Receipt) -> None:
     with pytest.raises(Killed):
-        workspace.execution().run_alone(workspace.batch(receipt))
+        workspace.run_alone(workspace.batch(receipt))
 
 
 def test_a_command_that_kills_its_worker_is_given_up_after_its_runs(
@@ -218,7 +213,7 @@ def test_a_command_that_kills_its_worker_is_given_up_after_its_runs(
         _die(workspace, receipt)
         assert workspace.statuses([receipt]) == ["queued"]
 
-    workspace.execution().run_alone(workspace.batch(receipt))
+    workspace.run_alone(workspace.batch(receipt))
 
     _assert_internal_error(workspace, receipt)
     assert workspace.request(receipt).attempts == workspace.settings.max_attempts
@@ -240,7 +235,7 @@ def test_deaths_of_a_worker_in_a_batch_are_not_held_against_anybody(
 def test_a_suspect_that_is_innocent_succeeds_alone_and_leaves_its_neighbours(workspace: Workspace) -> None:
     suspect, neighbour = workspace.accept(CreateTask(title="Call Jane"), CreateTask(title="Call Joe"))
 
-    executed = workspace.execution().run_alone(workspace.batch(suspect))
+    executed = workspace.run_alone(workspace.batch(suspect))
 
     assert [request.id for request in executed.finished] == [suspect.request_id]
     assert workspace.statuses([suspect, neighbour]) == ["succeeded", "queued"]
@@ -254,7 +249,7 @@ def test_a_suspect_behind_others_is_reached_one_run_at_a_time(workspace: Workspa
     left = workspace.batch(line[2])
 
     while left:
-        executed = workspace.execution().run_alone(left)
+        executed = workspace.run_alone(left)
         finished.append([request.id for request in executed.finished])
         left = executed.left
 
@@ -268,7 +263,7 @@ def test_a_suspect_that_crashes_fails_after_its_runs(workspace: Workspace, monke
     runs = 0
 
     while workspace.statuses([receipt]) == ["queued"]:
-        workspace.execution().run_alone(workspace.batch(receipt))
+        workspace.run_alone(workspace.batch(receipt))
         runs += 1
 
     assert runs == workspace.request(receipt).attempts == workspace.settings.max_attempts
@@ -282,7 +277,7 @@ def test_a_suspect_that_cannot_be_written_fails_in_one_run(
     install(monkeypatch, CreateTask, "poison", unwritable(create_task, **values))
     (receipt,) = workspace.accept(CreateTask(title="poison"))
 
-    workspace.execution().run_alone(workspace.batch(receipt))
+    workspace.run_alone(workspace.batch(receipt))
 
     _assert_internal_error(workspace, receipt)
     assert workspace.request(receipt).attempts == 1
@@ -293,45 +288,6 @@ def test_running_a_finished_request_alone_does_nothing(workspace: Workspace) -> 
     workspace.execute(receipt)
     before = workspace.request(receipt)
 
-    assert workspace.execution().run_alone(workspace.batch(receipt)).finished == []
+    assert workspace.run_alone(workspace.batch(receipt)).finished == []
 
     assert workspace.request(receipt) == before
-
-
-@pytest.mark.parametrize("alone", [False, True])
-def test_a_database_error_never_counts_as_an_attempt(
-    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, *, alone: bool
-) -> None:
-    def fail(*_: object) -> None:
-        raise psycopg.errors.QueryCanceled("statement timeout")
-
-    (receipt,) = workspace.accept(CreateTask(title="Call Jane"))
-    execution = workspace.execution()
-    run = execution.run_alone if alone else execution.run
-    with monkeypatch.context() as patch:
-        patch.setattr(core.execution, "save_tasks", fail)
-        for _ in range(10):
-            with pytest.raises(psycopg.errors.QueryCanceled):
-                run(workspace.batch(receipt))
-        assert workspace.request(receipt).attempts == 0
-
-    run(workspace.batch(receipt))
-
-    assert workspace.statuses([receipt]) == ["succeeded"]
-    assert workspace.request(receipt).attempts == 1
-
-
-def test_a_connection_that_breaks_in_a_batch_counts_nothing(
-    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def cut(connection: psycopg.Connection[Any], named: set[tuple[str, str]]) -> list[Task]:
-        connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
-        return load_tasks(connection, named)
-
-    (receipt,) = workspace.accept(CreateTask(title="Call Jane"))
-    monkeypatch.setattr(core.execution, "load_tasks", cut)
-
-    with connect(workspace.settings) as broken, pytest.raises(psycopg.OperationalError):
-        workspace.execution(broken).run(workspace.batch(receipt))
-
-    assert workspace.request(receipt).attempts == 0
