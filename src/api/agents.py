@@ -43,11 +43,12 @@ class Agents:
 
     def __init__(self, settings: Settings) -> None:
         """Take the names by which it may be called, and how large a message may be."""
-        self._settings = settings
+        self._most_bytes = settings.max_body_bytes
+        self._security = _transport_security(settings)
         self._server = _make_server()
         self._manager: StreamableHTTPSessionManager | None = None
         # A route, for a mount answers /mcp with a redirect; POST only, for a GET would be a stream without an end.
-        self.route = Route(_PATH, Gate(self._serve, _scope_of), methods=["POST"])
+        self.route = Route(_PATH, Gate(self._serve, _scope_of, self._security), methods=["POST"])
 
     @asynccontextmanager
     async def run(self) -> AsyncIterator[None]:
@@ -56,8 +57,8 @@ class Agents:
             self._server,
             stateless=True,
             json_response=False,  # progress and cancelling need a stream
-            security_settings=_transport_security(self._settings),
-            max_request_body_size=self._settings.max_body_bytes,
+            security_settings=self._security,
+            max_request_body_size=self._most_bytes,
         )
         async with self._manager.run():
             yield

@@ -9,63 +9,81 @@ from typing import Any
 
 import orjson
 from fastapi import Request, Response
+from mcp.server.transport_security import TransportSecurityMiddleware, TransportSecuritySettings
 from pydantic_core import from_json
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.authentication import Authenticator
 from api.exchange import read_body
 from api.problems import problem_headers
-from core.errors import DomainError, Unavailable
+from core.errors import DomainError, Misdirected, Unavailable
 from core.tenancy.model import Caller
 
 REFUSED = -32010
 """The JSON-RPC code of a refusal, from the range that MCP leaves to implementations."""
 
+Json = dict[str, Any]
+
 _ADMITTED = "admitted"
+_LARGEST_ID = 2**53  # as far as JSON numbers are the same to everybody
 
 
 class Gate:
     """An ASGI application that hands on what it admits."""
 
-    def __init__(self, inner: ASGIApp, scope_of: Callable[[str], str | None]) -> None:
-        """Take what is behind the gate, and which scope a tool needs (None where there is no such tool)."""
+    def __init__(
+        self, inner: ASGIApp, scope_of: Callable[[str], str | None], security: TransportSecuritySettings
+    ) -> None:
+        """Take what is behind the gate, which scope a tool needs (None if there is no such tool), and allowed hosts."""
         self._inner = inner
         self._scope_of = scope_of
+        self._security = TransportSecurityMiddleware(security)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
+        # The HTTP parser leaves blanks at the end of a value, which are no part of it (RFC 9110, section 5.5).
+        scope = {**scope, "headers": [(name, value.strip(b" \t")) for name, value in scope["headers"]]}
         request = Request(scope, receive)
+        message: Json = {}
         try:
-            body = await self._admit(request)
+            await self._check_host(request)
+            body = await read_body(request)
+            message = _message_of(body)
+            scope["state"][_ADMITTED] = await self._admit(request, message)
         except ClientDisconnect:
             return
         except DomainError as error:
-            await _refusal(request, error)(scope, receive, send)
+            await _refusal(request, message, error)(scope, receive, send)
             return
         await self._inner(scope, _replaying(body, receive), send)
 
-    async def _admit(self, request: Request) -> bytes:
-        """Return the body of a request that may pass, after noting its caller.
+    async def _check_host(self, request: Request) -> None:
+        """Raise Misdirected for a foreign Host; what else a web page could send by DNS rebinding is refused inside."""
+        refused = await self._security.validate_request(request)
+        if refused is not None and refused.status_code == Misdirected.status:
+            host = request.headers.get("host", "")
+            raise Misdirected(f"This service is not known as {host!r}. Name its address in BATON_PUBLIC_URL.")
+
+    async def _admit(self, request: Request, message: Json) -> Caller | Unavailable:
+        """Return who sent a message that may pass, or why nobody can tell.
 
         Raises:
-            DomainError: Unauthorized, MissingRequiredScope, PayloadTooLarge or Unavailable.
+            DomainError: Unauthorized, MissingRequiredScope or Unavailable.
 
         """
-        authenticator = request.app.state.runtime.authenticator
+        tool = _called_tool(message)
         try:
-            admitted: Caller | Unavailable = await authenticator.authenticate(request.headers.get("authorization"))
+            caller = await _authenticator(request).authenticate(request.headers.get("authorization"))
         except Unavailable as error:
-            admitted = error
-        body = await read_body(request)
-        tool = _called_tool(body)
-        if isinstance(admitted, Unavailable):
             # A call is answered by its own result, which a model reads; for anything else there is only the status.
             if tool is None:
-                raise admitted
-        elif tool is not None and (scope := self._scope_of(tool)) is not None:
-            admitted.require(scope)
-        request.scope["state"][_ADMITTED] = admitted
-        return body
+                raise
+            return error
+        scope = None if tool is None else self._scope_of(tool)
+        if scope is not None:
+            caller.require(scope)
+        return caller
 
 
 def caller_of(request: Request) -> Caller:
@@ -76,27 +94,42 @@ def caller_of(request: Request) -> Caller:
     return admitted
 
 
-def _called_tool(body: bytes) -> str | None:
-    """Return the name of the tool that a message calls, by its body: headers only repeat it."""
+def _authenticator(request: Request) -> Authenticator:
+    authenticator: Authenticator = request.app.state.runtime.authenticator
+    return authenticator
+
+
+def _message_of(body: bytes) -> Json:
+    """Return the members of a message, none where it is no object; what is wrong with it is said behind the gate."""
     try:
         message = from_json(body)
     except ValueError:
-        return None
-    if not isinstance(message, dict) or message.get("method") != "tools/call":
-        return None
+        return {}
+    return message if isinstance(message, dict) else {}
+
+
+def _called_tool(message: Json) -> str | None:
+    """Return the name of the tool that a message calls, by its body: headers only repeat it."""
     params = message.get("params")
-    name = params.get("name") if isinstance(params, dict) else None
+    name = params.get("name") if isinstance(params, dict) and message.get("method") == "tools/call" else None
     return name if isinstance(name, str) else None
 
 
-def _refusal(request: Request, error: DomainError) -> Response:
+def _refusal(request: Request, message: Json, error: DomainError) -> Response:
     problem = error.problem(request_id=request.scope["state"]["request_id"], instance=request.url.path)
-    message: dict[str, Any] = {
-        "jsonrpc": "2.0",
-        "id": None,
-        "error": {"code": REFUSED, "message": error.detail, "data": problem},
-    }
-    return Response(orjson.dumps(message), error.status, problem_headers(problem), "application/json")
+    refused = {"code": REFUSED, "message": error.detail, "data": problem}
+    document = {"jsonrpc": "2.0", "id": _id_of(message), "error": refused}
+    return Response(orjson.dumps(document), error.status, problem_headers(problem), "application/json")
+
+
+def _id_of(message: Json) -> str | int | None:
+    match message.get("id"):
+        case str() as text:
+            return text
+        case int() as number if abs(number) <= _LARGEST_ID:
+            return number
+        case _:
+            return None
 
 
 def _replaying(body: bytes, receive: Receive) -> Receive:

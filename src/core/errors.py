@@ -89,6 +89,12 @@ class MethodNotAllowed(DomainError):
     code, status, title = "method_not_allowed", 405, "The resource does not have this method"
 
 
+class Misdirected(DomainError):
+    """The request names a host that this service is not known by (RFC 9110, section 15.5.20)."""
+
+    code, status, title = "misdirected_request", 421, "The service does not have this address"
+
+
 class IdempotencyConflict(DomainError):
     """The idempotency key was used before, for another command."""
 

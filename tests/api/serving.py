@@ -1,0 +1,68 @@
+"""The front end and a worker, as the tests of the front end run them."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import uvicorn
+from fastapi import FastAPI
+
+from api.app import create_app
+from core.settings import Settings
+from tests.servers import ROOT
+
+_WORKER = (
+    "celery --app worker.main worker --pool solo --queues maintenance,interactive --loglevel WARNING"
+    " --without-gossip --without-mingle --without-heartbeat"
+)
+
+
+@contextmanager
+def serving(settings: Settings, **changed: object) -> Iterator[str]:
+    """Serve the application, with some settings changed, from a thread of this process; yield its URL."""
+    with running(create_app(settings.model_copy(update=changed))) as url:
+        yield url
+
+
+@contextmanager
+def running(app: FastAPI) -> Iterator[str]:
+    """Serve an application from a thread of this process; yield its URL."""
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, timeout_graceful_shutdown=1))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        assert thread.is_alive(), "the application did not start"
+        threading.Event().wait(0.01)
+    try:
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+class Worker:
+    """A worker process, started as the Procfile does."""
+
+    def __init__(self, settings: Settings) -> None:
+        urls = {"BATON_DATABASE_URL": str(settings.database_url), "BATON_REDIS_URL": str(settings.redis_url)}
+        program, *options = _WORKER.split()
+        words = [str(Path(sys.prefix, "bin", program)), *options]
+        self._process = subprocess.Popen(words, env=os.environ | urls, cwd=ROOT)
+
+    def stop(self) -> None:
+        self._process.terminate()
+        self._process.wait(60)
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Let nothing be executed while the block runs."""
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
