@@ -63,7 +63,7 @@ check: env  ## Run what CI checks before the tests: lint, format, types, imports
 	@if [ -d tests/checks ]; then set -x; $(PY) -m pytest -q tests/checks; fi
 
 openapi: env  ## Write docs/openapi.json from the routes
-	@$(PY) -m api.openapi > docs/openapi.json.new && mv docs/openapi.json.new docs/openapi.json
+	@$(PY) -m api.document > docs/openapi.json.new && mv docs/openapi.json.new docs/openapi.json
 
 COMPILE = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
   --no-emit-index-url --custom-compile-command 'make lock' $(ARGS)

@@ -1,9 +1,7 @@
-"""The OpenAPI document: what FastAPI knows of the routes, completed. `python -m api.openapi` prints it."""
+"""The OpenAPI document: what FastAPI knows of the routes, completed."""
 
 from typing import Any
 
-import click
-import orjson
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
@@ -38,17 +36,3 @@ def _complete(document: dict[str, Any]) -> dict[str, Any]:
     components["schemas"] |= definitions["$defs"]
     components["securitySchemes"] = _SCHEMES
     return document
-
-
-@click.command()
-def main() -> None:
-    """Print the document as it is committed."""
-    from api.app import create_app  # noqa: PLC0415 (the app installs what is above)
-    from core.settings import Settings  # noqa: PLC0415 (the same)
-
-    nowhere = Settings(database_url="postgresql://nowhere/none", redis_url="redis://nowhere")  # type: ignore[arg-type]
-    click.echo(orjson.dumps(create_app(nowhere).openapi(), option=orjson.OPT_INDENT_2))
-
-
-if __name__ == "__main__":
-    main()
