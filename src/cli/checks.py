@@ -70,7 +70,7 @@ def check_postgres(settings: Settings) -> Iterator[Finding]:
             yield _postgres_version(connection, address(settings))
             yield _schema(connection)
     except psycopg.OperationalError as error:
-        yield problem("Postgres", unreachable(settings, error).message, _START)
+        yield problem("Postgres", unreachable(settings, error).message.removeprefix("Postgres at "), _START)
     except psycopg.Error as error:
         yield problem("Postgres", first_line(error), _START)
 

@@ -80,7 +80,13 @@ class Child:
 
 def how_it_ended(code: int) -> str:
     """Return an exit code in words."""
-    return f"ended with exit code {code}" if code >= 0 else f"was ended by {signal.Signals(-code).name}"
+    if code >= 0:
+        return f"ended with exit code {code}"
+    try:
+        return f"was ended by {signal.Signals(-code).name}"
+    except ValueError:
+        # Most of the real-time signals have no name.
+        return f"was ended by signal {-code}"
 
 
 def _text(line: bytes) -> str:

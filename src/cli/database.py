@@ -1,5 +1,6 @@
 """The connection through which commands make and list what only an operator may."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,6 +13,8 @@ from cli.stack import stack_settings
 from core.db import connect
 from core.settings import Settings
 
+# Said again in our own words.
+_WHERE = re.compile(r'(connection failed: )?(connection to server at "[^"]*", port \d+ failed: )?')
 _REFUSED = ("authentication failed", "no password supplied", "does not exist")
 
 
@@ -37,7 +40,7 @@ def database() -> Iterator[Connection[TupleRow]]:
 
 def unreachable(settings: Settings, error: psycopg.OperationalError) -> Failure:
     """Say in a sentence why Postgres is of no use; the URL's password is not repeated."""
-    reason = first_line(error)
+    reason = _WHERE.sub("", first_line(error))
     if any(words in reason for words in _REFUSED):
         return NotAllowed(f"Postgres at {address(settings)} refuses BATON_DATABASE_URL: {reason}")
     return TryLater(f"Postgres at {address(settings)} cannot be reached: {reason}")
@@ -50,6 +53,6 @@ def address(settings: Settings) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """Return what an error says before it goes into details."""
+    """Return what an error says before it goes into details, without a full stop."""
     lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
+    return lines[0].rstrip(".") if lines else type(error).__name__
