@@ -1,8 +1,9 @@
 """Doing things at once, and waiting for what other threads and processes do."""
 
+import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -40,6 +41,13 @@ def wait_until(condition: Callable[[], bool]) -> None:
         if time.monotonic() > deadline:
             raise TimeoutError
         time.sleep(0.01)
+
+
+async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
+    """Return once the condition holds; raises TimeoutError when it does not within 30 s."""
+    async with asyncio.timeout(_PATIENCE_SECONDS):
+        while not await condition():  # noqa: ASYNC110 (what is waited for is in another process)
+            await asyncio.sleep(0.01)
 
 
 def wait_until_blocked(observer: Connection[Any], blocked: Connection[Any]) -> None:

@@ -10,6 +10,7 @@ from core.db import connect, connect_async
 from core.settings import Settings, load_settings
 from core.tenancy.model import SCOPES, Actor, Caller
 from core.tenancy.queries import create_tenant
+from tests.proxy import WeakServer, before_postgres, before_valkey
 from tests.servers import SERVERS
 from tests.workspaces import Workspace
 
@@ -87,3 +88,17 @@ def _new_tenant(connection: Connection[Any]) -> str:
     tenant_id = f"ten_{uuid4().hex}"
     create_tenant(connection, tenant_id, "A workspace of the tests")
     return tenant_id
+
+
+@pytest.fixture
+def weak_postgres(settings: Settings) -> Iterator[WeakServer]:
+    """Settings that reach Postgres through a proxy, which the test may cut or freeze."""
+    with before_postgres(settings) as weak:
+        yield weak
+
+
+@pytest.fixture
+def weak_valkey(settings: Settings) -> Iterator[WeakServer]:
+    """Settings that reach Valkey through a proxy, which the test may cut or freeze."""
+    with before_valkey(settings) as weak:
+        yield weak

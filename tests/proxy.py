@@ -1,12 +1,19 @@
-"""A TCP proxy before a server, which can be cut or frozen without harm to the other tests of the server."""
+"""A TCP proxy before a server, which can be cut or frozen without harm to the other clients of the server."""
 
 import contextlib
 import select
 import socket
 import threading
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
+from urllib.parse import urlsplit, urlunsplit
+
+from pydantic import PostgresDsn, RedisDsn
+
+from core.settings import Settings
 
 _POLL_SECONDS = 0.01
 
@@ -50,16 +57,23 @@ class Proxy:
 
     def restore(self) -> None:
         """Be as at the beginning."""
-        with self._lock:
-            self._frozen.clear()
-            if self._listener.fileno() == -1:
-                self._listener = self._listen(self.port)
+        if self._listener.fileno() == -1:
+            self._listener = self._listen_again()
+        self._frozen.clear()
 
     @staticmethod
     def _listen(port: int) -> socket.socket:
         listener = socket.create_server(("127.0.0.1", port), backlog=200)
         listener.settimeout(0)
         return listener
+
+    def _listen_again(self) -> socket.socket:
+        """Listen on the same port, which the thread that still polls the old socket may hold for a moment."""
+        while True:
+            try:
+                return self._listen(self.port)
+            except OSError:
+                time.sleep(_POLL_SECONDS)
 
     def _run(self) -> None:
         while not self._ended:
@@ -88,3 +102,38 @@ class Proxy:
                 self._pairs.pop(other := self._pairs.pop(ready))
                 ready.close()
                 other.close()
+
+
+@dataclass(frozen=True, slots=True)
+class WeakServer:
+    """Settings whose one server is reached through a proxy."""
+
+    settings: Settings
+    proxy: Proxy
+
+
+@contextlib.contextmanager
+def before_postgres(settings: Settings) -> Iterator[WeakServer]:
+    """Put a proxy before Postgres."""
+    with Proxy(*_address(str(settings.database_url))) as proxy:
+        url = PostgresDsn(_moved(str(settings.database_url), proxy))
+        yield WeakServer(settings.model_copy(update={"database_url": url}), proxy)
+
+
+@contextlib.contextmanager
+def before_valkey(settings: Settings) -> Iterator[WeakServer]:
+    """Put a proxy before Valkey."""
+    with Proxy(*_address(str(settings.redis_url))) as proxy:
+        url = RedisDsn(_moved(str(settings.redis_url), proxy))
+        yield WeakServer(settings.model_copy(update={"redis_url": url}), proxy)
+
+
+def _address(url: str) -> tuple[str, int]:
+    parts = urlsplit(url)
+    return parts.hostname or "localhost", parts.port or 0
+
+
+def _moved(url: str, proxy: Proxy) -> str:
+    parts = urlsplit(url)
+    login, _, _ = parts.netloc.rpartition("@")
+    return urlunsplit(parts._replace(netloc=f"{login}@127.0.0.1:{proxy.port}"))

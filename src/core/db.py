@@ -1,14 +1,17 @@
 """Connections to Postgres: how they are opened, bounded and scoped. SQL itself is written beside its table."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import contextlib
+import os
+import socket
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import datetime
 from typing import Any, ClassVar, TypeVar
 
 import psycopg
 from psycopg import AsyncConnection, Connection
 from psycopg.rows import TupleRow
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from psycopg_pool import AsyncConnectionPool
 from sqlalchemy import DateTime, MetaData, Text
 from sqlalchemy.orm import DeclarativeBase
 
@@ -89,6 +92,7 @@ class Reader:
         """Prepare the pool; `open` connects it."""
         options = _connection_options(settings, read_only=True)
         self._timeout = settings.database_timeout
+        self._connections = settings.read_connections
         self._pool = AsyncConnectionPool(
             options.pop("conninfo"),
             kwargs={**options, "autocommit": True},
@@ -116,20 +120,56 @@ class Reader:
         return True
 
     async def run(self, query: Callable[[AsyncConnection[TupleRow]], Awaitable[T]]) -> T:
-        """Run one query, a second time where the pooled connection turns out to be broken.
+        """Run one query, and again where the pooled connection turns out to be broken.
 
         Raises:
             Unavailable: Postgres does not answer in time.
 
         """
+        deadline = asyncio.get_running_loop().time() + self._timeout
         try:
-            try:
-                return await self._once(query)
-            except (psycopg.errors.AdminShutdown, psycopg.errors.ConnectionException, psycopg.InterfaceError):
-                return await self._once(query)
-        except (PoolTimeout, TimeoutError, psycopg.OperationalError, psycopg.InterfaceError) as error:
+            for _ in range(self._connections):  # a restart of Postgres breaks all that were idle
+                with contextlib.suppress(_Broken):
+                    return await self._once(query, deadline)
+            return await self._once(query, deadline)
+        except (TimeoutError, psycopg.OperationalError, psycopg.InterfaceError) as error:
             raise Unavailable from error
 
-    async def _once(self, query: Callable[[AsyncConnection[TupleRow]], Awaitable[T]]) -> T:
-        async with asyncio.timeout(self._timeout), self._pool.connection() as connection:
-            return await query(connection)
+    async def _once(self, query: Callable[[AsyncConnection[TupleRow]], Awaitable[T]], deadline: float) -> T:
+        async with self._pool.connection() as connection:
+            try:
+                with hang_up_at(deadline, connection):
+                    return await query(connection)
+            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+                if connection.closed:
+                    raise _Broken from error
+                raise
+
+
+class _Broken(psycopg.OperationalError):
+    """The connection broke; another one may serve."""
+
+
+@contextlib.contextmanager
+def hang_up_at(deadline: float, connection: AsyncConnection[Any]) -> Iterator[None]:
+    """End the connection when the block is not done by then (time of the event loop), and raise TimeoutError.
+
+    Cancelling instead would make psycopg ask the server to stop and wait for it, ten seconds in all: far too long
+    where it is the server that does not answer.
+    """
+    late = asyncio.Event()
+
+    def hang_up() -> None:
+        late.set()
+        with contextlib.suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as wire:
+            wire.shutdown(socket.SHUT_RDWR)
+
+    timer = asyncio.get_running_loop().call_at(deadline, hang_up)
+    try:
+        yield
+    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+        if late.is_set():
+            raise TimeoutError from error
+        raise
+    finally:
+        timer.cancel()

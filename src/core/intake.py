@@ -14,7 +14,7 @@ import structlog
 from psycopg import AsyncConnection
 
 from core.acceptance import Receipt, Submission, accept
-from core.db import connect_async
+from core.db import connect_async, hang_up_at
 from core.errors import DomainError, InternalError, QueueFull, Unavailable
 from core.publisher import Publisher
 from core.settings import Settings
@@ -62,6 +62,8 @@ class Intake:
             Unavailable: Postgres cannot be reached.
 
         """
+        if not submissions:
+            return []
         if self._stopping or self._waiting + len(submissions) > self._settings.intake_backlog:
             raise QueueFull
         answer: asyncio.Future[list[Answer]] = asyncio.get_running_loop().create_future()
@@ -79,7 +81,7 @@ class Intake:
             await self._commit(self._take())
 
     def _take(self) -> list[_Group]:
-        taken, size = [self._groups.popleft()], 0
+        taken = [self._groups.popleft()]
         size = len(taken[0][0])
         while self._groups and size + len(self._groups[0][0]) <= self._settings.intake_batch:
             taken.append(self._groups.popleft())
@@ -87,12 +89,19 @@ class Intake:
         self._waiting -= size
         return taken
 
+    def _take_all(self) -> list[_Group]:
+        taken = list(self._groups)
+        self._groups.clear()
+        self._waiting = 0
+        return taken
+
     async def _commit(self, groups: list[_Group]) -> None:
         submissions = [submission for members, _ in groups for submission in members]
         try:
             answers = iter(await self._accept(submissions))
         except Unavailable as error:
-            for _, answer in groups:
+            # Whoever waits behind would wait as long again, and for nothing.
+            for _, answer in groups + self._take_all():
                 _fail(answer, error)
         except Exception as error:  # noqa: BLE001 (whatever it is, it must not fail the neighbours)
             await self._separate(groups, error)
@@ -127,9 +136,11 @@ class Intake:
 
     async def _accept_once(self, submissions: list[Submission]) -> list[Answer]:
         try:
-            async with asyncio.timeout(self._settings.database_timeout / 2):
-                if self._connection is None:
+            deadline = asyncio.get_running_loop().time() + self._settings.database_timeout / 2
+            if self._connection is None:
+                async with asyncio.timeout_at(deadline):
                     self._connection = await connect_async(self._settings)
+            with hang_up_at(deadline, self._connection):
                 return await accept(self._connection, submissions)
         except (psycopg.OperationalError, psycopg.InterfaceError, TimeoutError):
             await self._disconnect()
