@@ -1,11 +1,13 @@
 """A workspace of one test: submit commands, execute them, and look at what became of them."""
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from psycopg import Connection
+import psycopg
+from psycopg import AsyncConnection, Connection
 from psycopg.rows import class_row
 
 from core.acceptance import Receipt, Submission, accept
@@ -42,7 +44,7 @@ class Workspace:
         """Commit submissions; return what each submitter is told."""
 
         async def commit() -> list[Receipt | DomainError]:
-            async with await connect_async(self.settings) as connection:
+            async with await _connected(self.settings) as connection:
                 return await accept(connection, submissions)
 
         return asyncio.run(commit())
@@ -122,6 +124,13 @@ class Workspace:
     def event(self, receipt: Receipt) -> AuditEvent:
         (event,) = [event for event in self.events() if event.request_id == receipt.request_id]
         return event
+
+
+async def _connected(settings: Settings) -> AsyncConnection[Any]:
+    """Connect, again and again where many do so at once and a slow machine does not keep up."""
+    while True:
+        with contextlib.suppress(psycopg.errors.ConnectionTimeout):
+            return await connect_async(settings)
 
 
 def _accepted(answer: Receipt | DomainError) -> Receipt:

@@ -1,4 +1,5 @@
-from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,19 +15,13 @@ from tests.concurrency import at_once
 from tests.workspaces import Workspace
 
 
-def _delivery(workspace: Workspace, batch: Batch) -> Callable[[], Executed]:
-    def deliver() -> Executed:
-        with connect(workspace.settings, keyed_plans=True) as connection:
-            return workspace.execution(connection).run(batch)
-
-    return deliver
-
-
 def test_a_hundred_concurrent_deliveries_of_one_message_apply_once(workspace: Workspace) -> None:
     (created,) = workspace.accept(CreateTask(title="Call Jane"))
     receipts = [created, *workspace.update(created.task_id, "completed", "open", "canceled")]
+    with ExitStack() as stack:
+        connections = [stack.enter_context(connect(workspace.settings, keyed_plans=True)) for _ in range(100)]
 
-    results = at_once([_delivery(workspace, workspace.batch(*receipts))] * 100)
+        results = at_once([partial(workspace.execution(each).run, workspace.batch(*receipts)) for each in connections])
 
     assert sum(len(result.finished) for result in results) == 4
     assert all(not result.left for result in results)
