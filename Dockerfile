@@ -26,4 +26,4 @@ EXPOSE 8765
 # For the default command; a service that runs another one switches it off.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s \
   CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8765/livez', timeout=2)"]
-CMD ["uvicorn", "api.main:app", "--host", "0.0.0.0", "--port", "8765", "--no-access-log", "--timeout-graceful-shutdown", "8", "--no-server-header"]
+CMD ["uvicorn", "api.main:app", "--host", "0.0.0.0", "--port", "8765", "--no-access-log", "--timeout-graceful-shutdown", "8", "--no-server-header", "--http", "api.protocol:Protocol", "--ws", "none"]

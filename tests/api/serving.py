@@ -9,11 +9,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import uvicorn
 from fastapi import FastAPI
 
 from api.app import create_app
 from core.settings import Settings
+from embedded.ports import LOOPBACK, choose_port
+from tests.concurrency import wait_until
 from tests.servers import ROOT
 
 _WORKER = (
@@ -45,14 +48,45 @@ def running(app: FastAPI) -> Iterator[str]:
         thread.join()
 
 
+class Web:
+    """A web process, started as the Procfile does."""
+
+    def __init__(self, settings: Settings) -> None:
+        port = str(choose_port())
+        self.url = f"http://{LOOPBACK}:{port}"
+        (line,) = [line for line in (ROOT / "Procfile").read_text().splitlines() if line.startswith("web: ")]
+        program, *options = (
+            line.removeprefix("web: ")
+            .replace("${BATON_HOST:-127.0.0.1}", LOOPBACK)
+            .replace("${BATON_PORT:-8765}", port)
+        ).split()
+        words = [str(Path(sys.prefix, "bin", program)), *options]
+        self._process = subprocess.Popen(words, env=os.environ | _urls(settings), cwd=ROOT)
+        wait_until(self._is_ready)
+
+    def _is_ready(self) -> bool:
+        assert self._process.poll() is None, "the web process did not start"
+        try:
+            return bool(httpx.get(f"{self.url}/readyz").json()["status"] == "ready")
+        except httpx.TransportError:
+            return False
+
+    def stop(self) -> None:
+        self._process.terminate()
+        self._process.wait(60)
+
+
+def _urls(settings: Settings) -> dict[str, str]:
+    return {"BATON_DATABASE_URL": str(settings.database_url), "BATON_REDIS_URL": str(settings.redis_url)}
+
+
 class Worker:
     """A worker process, started as the Procfile does."""
 
     def __init__(self, settings: Settings) -> None:
-        urls = {"BATON_DATABASE_URL": str(settings.database_url), "BATON_REDIS_URL": str(settings.redis_url)}
         program, *options = _WORKER.split()
         words = [str(Path(sys.prefix, "bin", program)), *options]
-        self._process = subprocess.Popen(words, env=os.environ | urls, cwd=ROOT)
+        self._process = subprocess.Popen(words, env=os.environ | _urls(settings), cwd=ROOT)
 
     def stop(self) -> None:
         self._process.terminate()

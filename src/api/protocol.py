@@ -1,0 +1,69 @@
+"""HTTP on the wire: `uvicorn --http api.protocol:Protocol`. What is not HTTP, or no end of it, is refused as a problem.
+
+Such requests never reach the application; uvicorn would answer them in plain text, and hold headers of any size.
+"""
+
+from http import HTTPStatus
+
+import orjson
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from api.problems import MEDIA_TYPE
+from core.errors import DomainError
+from core.ids import new_id
+
+_MOST_HEAD_BYTES = 65_536
+
+
+class MalformedRequest(DomainError):
+    """What arrived is not an HTTP/1.1 request (RFC 9112)."""
+
+    code, status, title = "malformed_request", 400, "Not a valid HTTP request"
+
+
+class HeadersTooLarge(DomainError):
+    """The request line and headers are larger than the service accepts (RFC 6585, section 5)."""
+
+    code, status, title = "headers_too_large", 431, "The request's headers are too large"
+
+
+class Protocol(HttpToolsProtocol):
+    """uvicorn's protocol, with a bound on headers and with refusals in the form of every other."""
+
+    _in_head = True
+    _head_bytes = 0
+
+    def data_received(self, data: bytes) -> None:
+        """Take what arrived; whether a head has ended is known where a piece ends."""
+        super().data_received(data)
+        self._head_bytes = self._head_bytes + len(data) if self._in_head else 0
+        if self._head_bytes > _MOST_HEAD_BYTES and not self.transport.is_closing():
+            self._refuse(HeadersTooLarge(f"The request line and headers may have {_MOST_HEAD_BYTES:,} bytes at most."))
+
+    def on_message_begin(self) -> None:
+        """Begin a request."""
+        super().on_message_begin()
+        self._in_head = True
+
+    def on_headers_complete(self) -> None:
+        """Begin the request's body."""
+        super().on_headers_complete()
+        self._in_head = False
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what the parser does not take; its message says no more than that."""
+        del msg
+        self._refuse(
+            MalformedRequest("The request is not valid HTTP/1.1: check its request line, headers and framing.")
+        )
+
+    def _refuse(self, error: DomainError) -> None:
+        request_id = new_id("req")
+        body = orjson.dumps(error.problem(request_id=request_id, instance="/"))
+        status = HTTPStatus(error.status)
+        head = (
+            f"HTTP/1.1 {status.value} {status.phrase}\r\ncontent-type: {MEDIA_TYPE}\r\n"
+            f"content-length: {len(body)}\r\nx-request-id: {request_id}\r\nconnection: close\r\n\r\n"
+        )
+        self.transport.write(head.encode() + body)
+        self.transport.close()
