@@ -11,6 +11,8 @@ from pydantic_core import CoreSchema, PydanticCustomError
 # RFC 3339, section 5.6, with the offset that makes it an instant.
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
+_IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+
 
 def _instant(value: object) -> datetime:
     if isinstance(value, datetime) and value.tzinfo is not None:
@@ -23,7 +25,7 @@ def _instant(value: object) -> datetime:
         raise PydanticCustomError("instant", "No such date-time") from error
 
 
-def _printable(value: str) -> str:
+def _without_nul(value: str) -> str:
     if "\x00" in value:
         raise PydanticCustomError("nul", "NUL characters are not accepted")
     return value
@@ -32,6 +34,12 @@ def _printable(value: str) -> str:
 def _not_blank(value: str) -> str:
     if not value.strip():
         raise PydanticCustomError("blank", "Write at least one character that is not a space")
+    return value
+
+
+def _visible_ascii(value: str) -> str:
+    if not _IDEMPOTENCY_KEY.fullmatch(value):
+        raise PydanticCustomError("idempotency_key", "Use 1 to 255 visible ASCII characters, without spaces")
     return value
 
 
@@ -46,7 +54,12 @@ class _NotNull:
 NOT_NULL = _NotNull()
 
 Instant = Annotated[datetime, BeforeValidator(_instant), WithJsonSchema({"type": "string", "format": "date-time"})]
-Text = Annotated[str, AfterValidator(_printable)]
-Line = Annotated[Text, StringConstraints(min_length=1), AfterValidator(_not_blank)]
-Identifier = Annotated[Line, StringConstraints(max_length=255)]
-IdempotencyKey = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[\x21-\x7e]+$")]
+# After the bounds of a length, which speak of characters only where they stand first.
+NO_NUL = AfterValidator(_without_nul)
+NOT_BLANK = AfterValidator(_not_blank)
+Identifier = Annotated[str, StringConstraints(min_length=1, max_length=255), NO_NUL, NOT_BLANK]
+IdempotencyKey = Annotated[
+    str,
+    AfterValidator(_visible_ascii),
+    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[\x21-\x7e]+$"}),
+]

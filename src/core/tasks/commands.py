@@ -6,11 +6,11 @@ from pydantic import Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
 from core.commands import Command
-from core.fields import NOT_NULL, Identifier, Instant, Line, Text
+from core.fields import NO_NUL, NOT_BLANK, NOT_NULL, Identifier, Instant
 from core.tasks.model import ResourceType, Status
 
-Title = Annotated[Line, StringConstraints(max_length=500)]
-LongText = Annotated[Text, StringConstraints(max_length=20_000)]
+Title = Annotated[str, StringConstraints(min_length=1, max_length=500), NO_NUL, NOT_BLANK]
+LongText = Annotated[str, StringConstraints(max_length=20_000), NO_NUL]
 
 _ACTIONS = {"completed": "task.complete", "canceled": "task.cancel", "open": "task.reopen"}
 
