@@ -1,10 +1,11 @@
 """One HTTP exchange: its id, its limits, and what a client may ask about how it is answered."""
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, Query, Request
 from pydantic import ConfigDict, Field
 
 from api.runtime import Runtime
@@ -34,7 +35,13 @@ class Exchange:
 
 
 def exchange(request: Request) -> Exchange:
-    """Return the exchange of a request."""
+    """Return the exchange of a request.
+
+    Raises:
+        ValidationFailed: a query parameter, or a header that has one value, is given several times.
+
+    """
+    _refuse_repeated(request)
     return Exchange(
         id=request.scope["state"]["request_id"],
         runtime=request.app.state.runtime,
@@ -47,10 +54,23 @@ def exchange(request: Request) -> Exchange:
 CurrentExchange = Annotated[Exchange, Depends(exchange)]
 
 
+def no_parameters(_: Annotated[StrictModel, Query()]) -> None:
+    """Refuse every query parameter, where none means anything: a key for a retry that is ignored would mislead."""
+
+
+NO_PARAMETERS = [Depends(no_parameters)]
+
+
 def preferred_wait(prefer: list[str]) -> int:
     """Return the seconds of `Prefer: wait=N`, 30 at most; 0 where there is no such preference (RFC 7240)."""
     found = _WAIT.search(", ".join(prefer))
     return min(int(found[1]), MOST_SECONDS) if found else 0
+
+
+def _refuse_repeated(request: Request) -> None:
+    names = Counter(name for name, _ in request.query_params.multi_items())
+    if repeated := [name for name, count in names.items() if count > 1]:
+        raise ValidationFailed([FieldError(name, "Give it once") for name in repeated])
 
 
 def _single(request: Request, header: str) -> str | None:

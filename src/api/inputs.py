@@ -1,5 +1,7 @@
 """From what a client sent to a command: members, idempotency key, and every refusal by the field's name."""
 
+import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -38,16 +40,24 @@ def parse_members(body: bytes) -> dict[str, Any]:
     """Return the members of a JSON object.
 
     Raises:
-        ValidationFailed: not JSON (RFC 8259), not UTF-8, or not an object.
+        ValidationFailed: not JSON (RFC 8259), not UTF-8, not an object, or one that has a member twice.
 
     """
     try:
         members = from_json(body, allow_inf_nan=False)
+        json.loads(body, object_pairs_hook=_refuse_repeated)
     except ValueError as error:
         raise ValidationFailed([FieldError("body", f"Not valid JSON: {error}")]) from error
     if not isinstance(members, dict):
         raise ValidationFailed([FieldError("body", "Send a JSON object")])
     return members
+
+
+def _refuse_repeated(members: list[tuple[str, Any]]) -> None:
+    """Refuse an object of which two parsers may understand two different things (RFC 8259, section 4)."""
+    names = Counter(name for name, _ in members)
+    if len(names) < len(members):
+        raise ValidationFailed([FieldError(name, "Give it once") for name, count in names.items() if count > 1])
 
 
 def parse_command(

@@ -1,13 +1,17 @@
 """What surrounds every exchange: its id, its log context, and an answer even when a route crashes."""
 
 import re
+from http import HTTPMethod
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.problems import crashed
 from core.ids import new_id
+
+log = structlog.get_logger(__name__)
 
 _CORRELATION = re.compile(r"[\x21-\x7e]{1,128}")
 
@@ -39,8 +43,15 @@ class ExchangeMiddleware:
 
         with structlog.contextvars.bound_contextvars(request_id=request_id, correlation_id=correlation):
             try:
-                await self._app(scope, receive, send_with_id)
+                await self._app(_as_get(scope), receive, send_with_id)
+            except ClientDisconnect:
+                log.info("client_hung_up", path=scope["path"])
             except Exception as error:
                 if started:
                     raise
                 await crashed(request_id, scope["path"], error)(scope, receive, send_with_id)
+
+
+def _as_get(scope: Scope) -> Scope:
+    """Return a HEAD as the GET whose headers it asks for (RFC 9110, section 9.3.2); the server leaves out the body."""
+    return {**scope, "method": HTTPMethod.GET.value} if scope["method"] == HTTPMethod.HEAD else scope

@@ -9,6 +9,7 @@ import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match, Mount
 
 from api.inputs import field_errors
 from core.errors import (
@@ -65,7 +66,22 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def _http_exception(request: Request, error: HTTPException) -> Response:
-        return refuse(request, _as_domain_error(request, error), error.headers)
+        headers = {**(error.headers or {})}
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            headers["Allow"] = ", ".join(_methods_of(request))
+        return refuse(request, _as_domain_error(request, error), headers)
+
+
+def _methods_of(request: Request) -> list[str]:
+    """Return the methods of a path over all of its routes; each route knows only its own."""
+    routes = [route for route in request.app.routes if not isinstance(route, Mount)]
+    known = [
+        method
+        for method in ("GET", "POST", "PATCH")
+        if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes)
+    ]
+    # What is mounted are files.
+    return [*known, "HEAD"] if "GET" in known else known or ["GET", "HEAD"]
 
 
 def _as_domain_error(request: Request, error: HTTPException) -> DomainError:

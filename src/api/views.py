@@ -1,7 +1,7 @@
 """What callers are shown: the documents that HTTP and MCP answer with."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -68,7 +68,7 @@ class RequestView(View):
     accepted_at: datetime
     finished_at: datetime | None
     attempts: int
-    error: Present[dict[str, Any]] = None
+    error: Present["Problem"] = None
     audit_event_id: Present[str] = None
 
     @classmethod
@@ -82,7 +82,7 @@ class RequestView(View):
             accepted_at=request.accepted_at,
             finished_at=request.finished_at,
             attempts=request.attempts,
-            error=request.error,
+            error=Problem.model_validate(request.error) if request.error else None,
             audit_event_id=request.audit_event_id,
         )
 
@@ -191,6 +191,8 @@ class Problem(View):
     retryable: bool
     field_errors: Present[list["FieldProblem"]] = None
     required_scope: Present[str] = None
+    from_status: Present[str] = None
+    to_status: Present[str] = None
     retry_after_seconds: Present[int] = None
 
 

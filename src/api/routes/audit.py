@@ -15,7 +15,7 @@ from api.routes.tasks import TaskId
 from api.views import AuditEventPage
 from api.writes import settle
 from core.audit import AuditEvent, AuditFilters, ListAuditEvents, list_audit_events
-from core.errors import ResourceNotFound
+from core.errors import FieldError, ResourceNotFound, ValidationFailed
 from core.fields import NOT_NULL, Identifier
 from core.paging import Page
 from core.tasks.queries import is_known
@@ -38,10 +38,13 @@ class AuditQuery(ListAuditEvents, TrailQuery):
 
 
 def _arguments(query: TrailQuery, task_id: str | None) -> ListAuditEvents:
-    """Return the filters under their full names."""
+    """Return the filters under their full names; raises ValidationFailed where two names of one filter disagree."""
     given = query.model_dump(exclude_none=True)
     named = {"task_id": task_id, "request_id": query.request, "actor_id": query.actor}
-    given |= {name: value for name, value in named.items() if value is not None}
+    for name, value in named.items():
+        if value is not None and given.setdefault(name, value) != value:
+            short = name.removesuffix("_id")
+            raise ValidationFailed([FieldError(short, f"{short} and {name} are one filter: give one of them")])
     return ListAuditEvents(**{name: given[name] for name in ListAuditEvents.model_fields if name in given})
 
 
@@ -51,11 +54,11 @@ def _arguments(query: TrailQuery, task_id: str | None) -> ListAuditEvents:
     **read_operation(AuditEventPage, "audit:read", AUDIT_EVENT_PAGE),
 )
 async def list_audit_events_(
-    exchange: CurrentExchange, caller: AuditReader, query: Annotated[AuditQuery, Query()]
+    caller: AuditReader, exchange: CurrentExchange, query: Annotated[AuditQuery, Query()]
 ) -> Response:
     """Return a page of the workspace's audit trail, newest first; oldest first for one task."""
     await _settle(exchange, caller, query)
-    arguments = _arguments(query, query.task or query.task_id)
+    arguments = _arguments(query, query.task)
     page = await exchange.runtime.reader.run(
         lambda connection: list_audit_events(connection, caller.tenant_id, arguments)
     )
@@ -68,8 +71,8 @@ async def list_audit_events_(
     **read_operation(AuditEventPage, "audit:read", AUDIT_EVENT_PAGE, may_lack=True),
 )
 async def list_task_audit_events(
-    exchange: CurrentExchange,
     caller: AuditReader,
+    exchange: CurrentExchange,
     task_id: TaskId,
     query: Annotated[TrailQuery, Query()],
 ) -> Response:

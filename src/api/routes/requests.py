@@ -9,7 +9,7 @@ from api.access import TaskReader
 from api.answers import tagged
 from api.documentation import read_operation
 from api.examples import REQUEST_FOUND
-from api.exchange import CurrentExchange
+from api.exchange import NO_PARAMETERS, CurrentExchange
 from api.views import RequestFound, RequestView
 from api.writes import wait_for_request
 from core.commands import StrictModel
@@ -35,10 +35,11 @@ _OPERATION = read_operation(RequestFound, "tasks:read", REQUEST_FOUND, may_lack=
 @router.get(
     "/v1/requests/{request_id}",
     summary="Get a request",
+    dependencies=NO_PARAMETERS,
     **_OPERATION,
 )
 async def get_request_(
-    request: Request, exchange: CurrentExchange, caller: TaskReader, request_id: RequestId
+    request: Request, caller: TaskReader, exchange: CurrentExchange, request_id: RequestId
 ) -> Response:
     """Return the status of a write; `Prefer: wait=N` waits until it is finished, N seconds at most."""
     found = await wait_for_request(exchange.runtime, caller.tenant_id, request_id, exchange.wait)
@@ -51,7 +52,7 @@ async def get_request_(
     **_OPERATION,
 )
 async def find_request(
-    request: Request, exchange: CurrentExchange, caller: TaskReader, query: Annotated[RequestByKey, Query()]
+    request: Request, caller: TaskReader, exchange: CurrentExchange, query: Annotated[RequestByKey, Query()]
 ) -> Response:
     """Return the status of the write that was accepted under a key; 404 where none was."""
     key = query.idempotency_key

@@ -10,7 +10,7 @@ from api.access import TaskReader, TaskWriter
 from api.answers import found, tagged, task_tag, written
 from api.documentation import read_operation, write_operation
 from api.examples import CREATE_TASK, CREATED, TASK_FOUND, TASK_PAGE, UPDATE_TASK, UPDATED
-from api.exchange import AFTER_REQUEST_SECONDS, Body, CurrentExchange, Waits
+from api.exchange import AFTER_REQUEST_SECONDS, NO_PARAMETERS, Body, CurrentExchange, Waits
 from api.inputs import parse_command, parse_members
 from api.reads import get_task_and_pending
 from api.views import RequestView, TaskFound, TaskPage
@@ -35,9 +35,10 @@ class ListTasksQuery(ListTasks, Waits):
 @router.post(
     "/v1/tasks",
     summary="Create a task",
+    dependencies=NO_PARAMETERS,
     **write_operation(CreateTask, executed=201, sends=CREATE_TASK, returns=CREATED),
 )
-async def create_task(exchange: CurrentExchange, caller: TaskWriter, body: Body) -> Response:
+async def create_task(caller: TaskWriter, exchange: CurrentExchange, body: Body) -> Response:
     """Queue the creation of a task; answers 202 with the task's id, or 201 after `Prefer: wait=N`."""
     command, key = parse_command(CreateTask, parse_members(body), exchange.idempotency_key)
     return await written(exchange, Submission(caller, "api", command, key, request_id=exchange.id), HTTPStatus.CREATED)
@@ -46,9 +47,10 @@ async def create_task(exchange: CurrentExchange, caller: TaskWriter, body: Body)
 @router.patch(
     "/v1/tasks/{task_id}",
     summary="Complete, cancel or reopen a task",
+    dependencies=NO_PARAMETERS,
     **write_operation(UpdateTask, executed=200, sends=UPDATE_TASK, returns=UPDATED, without=["task_id"]),
 )
-async def update_task(exchange: CurrentExchange, caller: TaskWriter, task_id: TaskId, body: Body) -> Response:
+async def update_task(caller: TaskWriter, exchange: CurrentExchange, task_id: TaskId, body: Body) -> Response:
     """Queue an update of a task; answers 202, or 200 after `Prefer: wait=N`."""
     members = parse_members(body)
     command, key = parse_command(UpdateTask, members, exchange.idempotency_key, task_id=task_id)
@@ -57,7 +59,7 @@ async def update_task(exchange: CurrentExchange, caller: TaskWriter, task_id: Ta
 
 @router.get("/v1/tasks", summary="List tasks", **read_operation(TaskPage, "tasks:read", TASK_PAGE))
 async def list_tasks_(
-    exchange: CurrentExchange, caller: TaskReader, query: Annotated[ListTasksQuery, Query()]
+    caller: TaskReader, exchange: CurrentExchange, query: Annotated[ListTasksQuery, Query()]
 ) -> Response:
     """Return a page of tasks, newest first, or soonest due first when filtered by due date."""
     await settle(exchange.runtime, caller.tenant_id, query.after_request, exchange.wait or AFTER_REQUEST_SECONDS)
@@ -73,7 +75,7 @@ async def list_tasks_(
     **read_operation(TaskFound, "tasks:read", TASK_FOUND, may_lack=True, tagged=True),
 )
 async def get_task_(
-    request: Request, exchange: CurrentExchange, caller: TaskReader, task_id: TaskId, query: Annotated[Waits, Query()]
+    request: Request, caller: TaskReader, exchange: CurrentExchange, task_id: TaskId, query: Annotated[Waits, Query()]
 ) -> Response:
     """Return a task, and the writes to it that are accepted and not executed yet."""
     await settle(exchange.runtime, caller.tenant_id, query.after_request, exchange.wait or AFTER_REQUEST_SECONDS)
