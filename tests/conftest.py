@@ -5,11 +5,13 @@ from uuid import uuid4
 import pytest
 import structlog
 from psycopg import AsyncConnection, Connection
+from redis import Redis
 
 from core.db import connect, connect_async
 from core.settings import Settings, load_settings
 from core.tenancy.model import SCOPES, Actor, Caller
 from core.tenancy.queries import create_tenant
+from tests.lanes import Lanes
 from tests.proxy import WeakServer, before_postgres, before_valkey
 from tests.servers import SERVERS
 from tests.workspaces import Workspace
@@ -82,6 +84,16 @@ def stranger(connection: Connection[Any]) -> Caller:
 @pytest.fixture
 def workspace(settings: Settings, connection: Connection[Any], person: Caller) -> Workspace:
     return Workspace(settings, connection, person)
+
+
+@pytest.fixture
+def lanes(settings: Settings) -> Iterator[Lanes]:
+    """The lanes of the queue, empty before and after."""
+    with Redis.from_url(str(settings.redis_url)) as redis:
+        lanes = Lanes(redis)
+        lanes.clear()
+        yield lanes
+        lanes.clear()
 
 
 def _new_tenant(connection: Connection[Any]) -> str:
