@@ -12,7 +12,7 @@ from itertools import islice
 
 import structlog
 
-from core.queue import BROKER_ERRORS, Lane, publish
+from core.queue import Lane, publish
 
 log = structlog.get_logger(__name__)
 
@@ -67,7 +67,7 @@ class Publisher:
         try:
             for lane, batch, sent_at in messages(requests, self._message_size):
                 publish(lane, batch, sent_at=sent_at)
-        except BROKER_ERRORS as error:
+        except Exception as error:  # noqa: BLE001 (whatever the client makes of a broken broker, the thread goes on)
             self._closed_until = time.monotonic() + _BREAK_SECONDS
             log.warning("publish_failed", error=repr(error), requests=len(requests))
 

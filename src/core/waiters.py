@@ -75,6 +75,7 @@ class Waiters:
             str(settings.redis_url), retry=AsyncRetry(NoBackoff(), 0), **_options(timeout=2.0)
         )
         self._events: dict[str, set[asyncio.Event]] = defaultdict(set)
+        self._expected = 0
         self.listening = False
         self._listener: asyncio.Task[None] | None = None
         self._registrations: set[asyncio.Task[None]] = set()
@@ -99,6 +100,7 @@ class Waiters:
         """Register interest in a request, before it is submitted or looked up, so that no wake-up is missed."""
         event = asyncio.Event()
         self._events[request_id].add(event)
+        self._expected += 1
         if self.listening:
             registration = asyncio.create_task(self._register(request_id))
             self._registrations.add(registration)
@@ -106,6 +108,7 @@ class Waiters:
         try:
             yield event
         finally:
+            self._expected -= 1
             self._events[request_id].discard(event)
             if not self._events[request_id]:
                 del self._events[request_id]
@@ -114,7 +117,7 @@ class Waiters:
         """Return what `look` finds in the database, as soon as it finds something; None after `seconds`."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
-        while (left := deadline - loop.time()) > 0 and len(self._events) <= self._most:
+        while (left := deadline - loop.time()) > 0 and self._expected <= self._most:
             poll = _POLL_SECONDS if self.listening else _POLL_SECONDS_BLIND
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(finished.wait(), min(poll, left))
