@@ -14,9 +14,9 @@ from cli.database import address, first_line, unreachable
 from cli.exits import Failure
 from cli.findings import Finding, hint, ok, problem
 from cli.migrate import current_revision, head_revision
-from cli.stack import ROOT, stack_home, stack_settings
+from cli.stack import ROOT, stack_settings
 from core.db import connect
-from core.settings import Settings
+from core.settings import Settings, checkout_home
 
 _OLDEST_PYTHON = (3, 11)
 _OLDEST_POSTGRES = 140000
@@ -34,7 +34,7 @@ def check_python() -> Finding:
 
 def check_settings() -> tuple[Settings | None, Finding]:
     """Read the settings; return them where they are complete."""
-    env = stack_home() / "env"
+    env = checkout_home() / "env"
     try:
         settings = stack_settings()
     except Failure as error:
@@ -45,7 +45,7 @@ def check_settings() -> tuple[Settings | None, Finding]:
 
 def check_home() -> Iterator[Finding]:
     """Look at the demo workspace's tokens."""
-    file = stack_home() / "tokens.json"
+    file = checkout_home() / "tokens.json"
     advice = "`baton up` makes it anew"
     try:
         members = json.loads(file.read_text())

@@ -29,8 +29,9 @@ def read_procfile(path: Path, counts: Mapping[str, int], environment: Mapping[st
     """
     processes = parse_procfile(path.read_text()).processes
     return [
-        Program(name if count == 1 else f"{name}.{number}", command, path.parent, environment)
-        for name, command in processes.items()
-        for count in [counts.get(name, 1)]
-        for number in range(1, count + 1)
+        # Celery's nodes need names that differ; its options may come as variables.
+        Program(name, command, path.parent, {**environment, "CELERY_WORKER_HOSTNAME": f"{name}@%h"})
+        for kind, command in processes.items()
+        for count in [counts.get(kind, 1)]
+        for name in ([kind] if count == 1 else [f"{kind}.{number}" for number in range(1, count + 1)])
     ]

@@ -10,6 +10,7 @@ from cli.database import first_line
 from cli.findings import Finding, hint, ok, problem
 from cli.stack import running_url
 from core.db import connect
+from core.requests import waiting_longer_than
 from core.settings import Settings
 
 _PROBE_SECONDS = 2.0
@@ -57,7 +58,8 @@ def check_workers(settings: Settings) -> Finding:
 def check_queue(settings: Settings) -> Iterator[Finding]:
     """Look for requests that wait for longer than they should; a bulk lane may take its time."""
     try:
-        waiting = _waiting(settings)
+        with connect(settings, read_only=True) as connection:
+            waiting = waiting_longer_than(connection, _WAITS_TOO_LONG_SECONDS)
     except psycopg.Error as error:
         yield problem("queue", first_line(error), "Run `baton migrate`")
         return
@@ -69,14 +71,3 @@ def check_queue(settings: Settings) -> Iterator[Finding]:
             yield hint("queue", found, "An import may take long; if none runs, look at the bulk worker's output")
         else:
             yield problem("queue", found, "Look at the workers' output; more of them: `baton up --workers N`")
-
-
-def _waiting(settings: Settings) -> list[tuple[str, int, int]]:
-    """Return lane, number and the longest wait in seconds of the requests that wait too long."""
-    with connect(settings, read_only=True) as connection:
-        rows = connection.execute(
-            "SELECT lane, count(*), extract(epoch FROM now() - min(accepted_at))::bigint FROM requests"
-            " WHERE status = 'queued' AND accepted_at < now() - make_interval(secs => %s) GROUP BY lane",
-            (_WAITS_TOO_LONG_SECONDS,),
-        )
-        return [(str(lane), int(count), int(seconds)) for lane, count, seconds in rows]

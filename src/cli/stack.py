@@ -18,12 +18,6 @@ DEFAULT_PORT = 8765
 _ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what is listened on, translated to connect
 
 
-def stack_home() -> Path:
-    """Return the folder that holds everything of one stack: BATON_HOME, else `.baton` of the checkout."""
-    named = os.environ.get("BATON_HOME")
-    return Path(named).absolute() if named else checkout_home()
-
-
 def stack_settings() -> Settings:
     """Read the settings of the running stack, from the environment first.
 
@@ -31,7 +25,7 @@ def stack_settings() -> Settings:
         Failure: a variable is missing or has no valid value.
 
     """
-    env = stack_home() / "env"
+    env = checkout_home() / "env"
     try:
         return Settings(_env_file=env)
     except ValidationError as error:
@@ -43,7 +37,7 @@ def running_url() -> str:
     if named := os.environ.get("BATON_URL"):
         return named.rstrip("/").removesuffix("/mcp")
     try:
-        return str(json.loads((stack_home() / "tokens.json").read_text())["url"])
+        return str(json.loads((checkout_home() / "tokens.json").read_text())["url"])
     except (OSError, ValueError, LookupError, TypeError):
         return api_url(DEFAULT_HOST, DEFAULT_PORT)
 

@@ -10,7 +10,7 @@ from cli.database import database
 from cli.exits import Failure
 from cli.parameters import Expiry, Scopes
 from cli.tables import as_json, json_option, print_table
-from core.errors import ResourceNotFound
+from core.errors import ResourceNotFound, ValidationFailed
 from core.tenancy.model import ACTOR_TYPES, Actor, ActorType
 from core.tenancy.queries import Token, create_token, list_tokens, revoke_token
 
@@ -47,6 +47,8 @@ def create(
             token_id, secret = create_token(connection, tenant, acting, scopes, expires)
         except ResourceNotFound as error:
             raise Failure(f"{error.detail} `baton tenant list` shows those that there are.") from None
+        except ValidationFailed as error:
+            raise Failure(f"{error.detail}.") from None
     if json:
         click.echo(as_json({"id": token_id, "secret": secret, "scopes": scopes, "expires_at": expires}))
         return

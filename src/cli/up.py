@@ -19,10 +19,11 @@ from cli.migrate import migrate_to_head
 from cli.programs import Program, read_procfile
 from cli.readiness import announce
 from cli.servers import Servers, keep_running, servers_of
-from cli.stack import DEFAULT_HOST, DEFAULT_PORT, ROOT, api_url, stack_home, stack_settings
+from cli.stack import DEFAULT_HOST, DEFAULT_PORT, ROOT, api_url, stack_settings
 from cli.supervisor import Supervisor
 from cli.terminal import Terminal
 from cli.workspace import Tokens, prepare_workspace
+from core.settings import checkout_home
 
 _STOP_SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
@@ -81,7 +82,7 @@ def up(demo: bool, workers: int, host: str, port: int) -> None:
     makes a demo workspace with tokens, and keeps the web process and the workers running. Everything is kept
     in .baton in the checkout, or in BATON_HOME.
     """
-    wish = Wish(stack_home(), host, port, workers, demo)
+    wish = Wish(checkout_home(), host, port, workers, demo)
     _interrupt_on_stop_signals()
     try:
         with only_one(wish.home):

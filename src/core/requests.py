@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, Connection
 from psycopg.rows import class_row
 from sqlalchemy import BigInteger, CheckConstraint, Index, LargeBinary, PrimaryKeyConstraint, func, text
 from sqlalchemy import Sequence as DbSequence
@@ -111,6 +111,15 @@ _SELECT = (
     "SELECT id, status, command, task_id, accepted_at, finished_at, attempts, error, seq"
     " FROM requests WHERE tenant_id = %s AND "
 )
+
+
+def waiting_longer_than(connection: Connection[Any], seconds: float) -> list[tuple[str, int, int]]:
+    """Return, by lane, how many requests are queued for longer than that, and the longest wait in seconds."""
+    return connection.execute(
+        "SELECT lane, count(*), extract(epoch FROM now() - min(accepted_at))::bigint FROM requests"
+        " WHERE status = 'queued' AND accepted_at < now() - make_interval(secs => %s) GROUP BY lane",
+        (seconds,),
+    ).fetchall()
 
 
 async def _fetch(connection: AsyncConnection[Any], condition: str, *values: str) -> Sequence[Request]:

@@ -1,5 +1,6 @@
 """Every environment variable that Baton reads."""
 
+import os
 import sys
 from functools import cache
 from pathlib import Path
@@ -10,6 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from core.logs import LogFormat
 
+PostgresUrl = Annotated[PostgresDsn, UrlConstraints(allowed_schemes=["postgresql", "postgres"])]
 RedisUrl = Annotated[RedisDsn, UrlConstraints(allowed_schemes=["redis", "rediss"])]
 
 
@@ -21,7 +23,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="BATON_", extra="ignore", frozen=True)
 
-    database_url: PostgresDsn = Field(description="Where requests, tasks and audit events live.")
+    database_url: PostgresUrl = Field(description="Where requests, tasks and audit events live.")
     redis_url: RedisUrl = Field(description="Broker and wake-ups; holds nothing that cannot be rebuilt.")
     host: str = Field("127.0.0.1", description="Address that the web process listens on.")
     port: int = Field(8765, ge=1, le=65535, description="Port that the web process listens on.")
@@ -49,7 +51,9 @@ class Settings(BaseSettings):
 
 
 def checkout_home() -> Path:
-    """Return the `.baton` folder of this checkout: of the working folder, else beside the virtualenv."""
+    """Return what BATON_HOME names, else the `.baton` folder of the working folder, else that beside the virtualenv."""
+    if named := os.environ.get("BATON_HOME"):
+        return Path(named).absolute()
     here = Path.cwd() / ".baton"
     return here if here.is_dir() else Path(sys.prefix).parent / ".baton"
 

@@ -141,6 +141,15 @@ def test_what_no_token_can_have_is_wrong_usage(
     assert words in refused.stderr
 
 
+def test_an_actor_keeps_its_type(stack: dict[str, str], tenant: str) -> None:
+    create_token(stack, tenant, "--scopes", "all")
+    person = invoke(
+        "token", "create", "--tenant", tenant, "--actor", "agt_1", "--actor-type", "user", "--scopes", "all", **stack
+    )
+    assert (person.exit_code, person.stdout) == (1, "")
+    assert "agt_1 is there already, and is no user" in person.stderr
+
+
 def test_a_token_of_no_tenant_is_refused(stack: dict[str, str]) -> None:
     refused = create_token(stack, "ten_nobody", "--scopes", "all")
     assert (refused.exit_code, refused.stdout) == (1, "")

@@ -9,7 +9,7 @@ from typing import Any
 from psycopg import AsyncConnection, Connection
 from psycopg.rows import class_row
 
-from core.errors import ResourceNotFound
+from core.errors import FieldError, ResourceNotFound, ValidationFailed
 from core.ids import new_id
 from core.tenancy.model import Actor, Caller
 
@@ -68,22 +68,32 @@ def create_token(
 
     Raises:
         ResourceNotFound: there is no such tenant.
+        ValidationFailed: the actor is there already, and of another type.
 
     """
+    with connection.transaction():
+        _ensure_actor(connection, tenant_id, actor)
+        token_id, secret = new_id("tok"), f"baton_{secrets.token_urlsafe(32)}"
+        connection.execute(
+            "INSERT INTO tokens (tenant_id, id, actor_id, secret_hash, scopes, expires_at)"
+            " VALUES (%s, %s, %s, %s, %s, %s)",
+            (tenant_id, token_id, actor.id, secret_hash(secret), scopes, expires_at),
+        )
+    return token_id, secret
+
+
+def _ensure_actor(connection: Connection[Any], tenant_id: str, actor: Actor) -> None:
     if not connection.execute("SELECT 1 FROM tenants WHERE id = %s", (tenant_id,)).fetchone():
         message = f"There is no tenant {tenant_id}."
         raise ResourceNotFound(message)
-    connection.execute(
+    # The name may change; the type says in the audit trail who acts, and never does.
+    made = connection.execute(
         "INSERT INTO actors (tenant_id, id, type, name) VALUES (%s, %s, %s, %s)"
-        " ON CONFLICT (tenant_id, id) DO UPDATE SET type = excluded.type, name = excluded.name",
+        " ON CONFLICT (tenant_id, id) DO UPDATE SET name = excluded.name WHERE actors.type = excluded.type",
         (tenant_id, actor.id, actor.type, actor.name),
     )
-    token_id, secret = new_id("tok"), f"baton_{secrets.token_urlsafe(32)}"
-    connection.execute(
-        "INSERT INTO tokens (tenant_id, id, actor_id, secret_hash, scopes, expires_at) VALUES (%s, %s, %s, %s, %s, %s)",
-        (tenant_id, token_id, actor.id, secret_hash(secret), scopes, expires_at),
-    )
-    return token_id, secret
+    if made.rowcount == 0:
+        raise ValidationFailed([FieldError("actor_type", f"{actor.id} is there already, and is no {actor.type}")])
 
 
 def list_tokens(connection: Connection[Any], tenant_id: str | None = None) -> list[Token]:
