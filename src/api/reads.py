@@ -5,10 +5,29 @@ from typing import Any
 
 from psycopg import AsyncConnection
 
-from core.errors import ResourceNotFound
+from api.exchange import AFTER_REQUEST_SECONDS, Exchange, Waits
+from api.writes import wait_for_request
+from core.errors import ResourceNotFound, Unavailable
 from core.requests import Request, list_pending
 from core.tasks.model import Task
 from core.tasks.queries import get_task
+from core.tenancy.model import Caller
+
+
+async def settle(exchange: Exchange, caller: Caller, query: Waits) -> None:
+    """Wait until the request that a read is to follow is finished, so that the read sees its effect.
+
+    Raises:
+        ResourceNotFound: the tenant has no such request.
+        Unavailable: it is not finished in time.
+
+    """
+    if query.after_request is None:
+        return
+    wait = exchange.wait or AFTER_REQUEST_SECONDS
+    request = await wait_for_request(exchange.runtime, caller.tenant_id, query.after_request, wait)
+    if not request.finished:
+        raise Unavailable(f"Request {query.after_request} is still queued after {wait} s.", retry_after=1)
 
 
 async def get_task_and_pending(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from api.runtime import Runtime
 from core.acceptance import Receipt, Submission
-from core.errors import DomainError, RecordedFailure, ResourceNotFound, Unavailable
+from core.errors import DomainError, RecordedFailure, ResourceNotFound
 from core.requests import Request, get_request
 from core.tasks.model import Task
 from core.tasks.queries import get_task
@@ -57,21 +57,6 @@ async def wait_for_request(runtime: Runtime, tenant_id: str, request_id: str, wa
         if request.finished or not wait:
             return request
         return await runtime.waiters.wait(finished, _look(runtime, tenant_id, request_id), wait) or request
-
-
-async def settle(runtime: Runtime, tenant_id: str, after_request: str | None, wait: float) -> None:
-    """Wait until a request is finished, so that the read which follows sees its effect.
-
-    Raises:
-        ResourceNotFound: the tenant has no such request.
-        Unavailable: it is not finished after `wait` seconds.
-
-    """
-    if after_request is None:
-        return
-    request = await wait_for_request(runtime, tenant_id, after_request, wait)
-    if not request.finished:
-        raise Unavailable(f"Request {after_request} is still queued after {wait:g} s.", retry_after=1)
 
 
 async def _submit(runtime: Runtime, submission: Submission) -> Receipt:

@@ -10,16 +10,15 @@ from api.access import AuditReader
 from api.answers import found
 from api.documentation import read_operation
 from api.examples import AUDIT_EVENT_PAGE
-from api.exchange import AFTER_REQUEST_SECONDS, CurrentExchange, Exchange, Waits
+from api.exchange import CurrentExchange, Waits
+from api.reads import settle
 from api.routes.tasks import TaskId
 from api.views import AuditEventPage
-from api.writes import settle
 from core.audit import AuditEvent, AuditFilters, ListAuditEvents, list_audit_events
 from core.errors import FieldError, ResourceNotFound, ValidationFailed
 from core.fields import NOT_NULL, Identifier
 from core.paging import Page
 from core.tasks.queries import is_known
-from core.tenancy.model import Caller
 
 router = APIRouter(tags=["audit"])
 
@@ -57,7 +56,7 @@ async def list_audit_events_(
     caller: AuditReader, exchange: CurrentExchange, query: Annotated[AuditQuery, Query()]
 ) -> Response:
     """Return a page of the workspace's audit trail, newest first; oldest first for one task."""
-    await _settle(exchange, caller, query)
+    await settle(exchange, caller, query)
     arguments = _arguments(query, query.task)
     page = await exchange.runtime.reader.run(
         lambda connection: list_audit_events(connection, caller.tenant_id, arguments)
@@ -77,16 +76,12 @@ async def list_task_audit_events(
     query: Annotated[TrailQuery, Query()],
 ) -> Response:
     """Return a page of a task's trail in the order in which its writes took effect, failed ones included."""
-    await _settle(exchange, caller, query)
+    await settle(exchange, caller, query)
     arguments = _arguments(query, task_id)
     page = await exchange.runtime.reader.run(
         lambda connection: _of_known_task(connection, caller.tenant_id, task_id, arguments)
     )
     return found(AuditEventPage.of(page, exchange.id))
-
-
-async def _settle(exchange: Exchange, caller: Caller, query: Waits) -> None:
-    await settle(exchange.runtime, caller.tenant_id, query.after_request, exchange.wait or AFTER_REQUEST_SECONDS)
 
 
 async def _of_known_task(

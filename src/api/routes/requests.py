@@ -9,10 +9,10 @@ from api.access import TaskReader
 from api.answers import tagged
 from api.documentation import read_operation
 from api.examples import REQUEST_FOUND
-from api.exchange import NO_PARAMETERS, CurrentExchange
+from api.exchange import CurrentExchange, Waits
+from api.reads import settle
 from api.views import RequestFound, RequestView
 from api.writes import wait_for_request
-from core.commands import StrictModel
 from core.errors import ResourceNotFound
 from core.fields import IdempotencyKey, Identifier
 from core.requests import Request as WriteRequest
@@ -23,7 +23,7 @@ router = APIRouter(tags=["requests"])
 RequestId = Annotated[Identifier, Path(description="Request identifier, as a receipt gives it.")]
 
 
-class RequestByKey(StrictModel):
+class RequestByKey(Waits):
     """What finds a request beside its id."""
 
     idempotency_key: IdempotencyKey = Field(description="The key under which the write was sent.")
@@ -35,13 +35,17 @@ _OPERATION = read_operation(RequestFound, "tasks:read", REQUEST_FOUND, may_lack=
 @router.get(
     "/v1/requests/{request_id}",
     summary="Get a request",
-    dependencies=NO_PARAMETERS,
     **_OPERATION,
 )
 async def get_request_(
-    request: Request, caller: TaskReader, exchange: CurrentExchange, request_id: RequestId
+    request: Request,
+    caller: TaskReader,
+    exchange: CurrentExchange,
+    request_id: RequestId,
+    query: Annotated[Waits, Query()],
 ) -> Response:
     """Return the status of a write; `Prefer: wait=N` waits until it is finished, N seconds at most."""
+    await settle(exchange, caller, query)
     found = await wait_for_request(exchange.runtime, caller.tenant_id, request_id, exchange.wait)
     return _status(request, found)
 
@@ -55,6 +59,7 @@ async def find_request(
     request: Request, caller: TaskReader, exchange: CurrentExchange, query: Annotated[RequestByKey, Query()]
 ) -> Response:
     """Return the status of the write that was accepted under a key; 404 where none was."""
+    await settle(exchange, caller, query)
     key = query.idempotency_key
     found = await exchange.runtime.reader.run(lambda connection: get_request_by_key(connection, caller.tenant_id, key))
     if found is None:

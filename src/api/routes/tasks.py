@@ -10,11 +10,10 @@ from api.access import TaskReader, TaskWriter
 from api.answers import found, tagged, task_tag, written
 from api.documentation import read_operation, write_operation
 from api.examples import CREATE_TASK, CREATED, TASK_FOUND, TASK_PAGE, UPDATE_TASK, UPDATED
-from api.exchange import AFTER_REQUEST_SECONDS, NO_PARAMETERS, Body, CurrentExchange, Waits
+from api.exchange import NO_PARAMETERS, Body, CurrentExchange, Waits
 from api.inputs import parse_command, parse_members
-from api.reads import get_task_and_pending
+from api.reads import get_task_and_pending, settle
 from api.views import RequestView, TaskFound, TaskPage
-from api.writes import settle
 from core.acceptance import Submission
 from core.fields import NOT_NULL, Identifier
 from core.tasks.commands import CreateTask, UpdateTask
@@ -62,7 +61,7 @@ async def list_tasks_(
     caller: TaskReader, exchange: CurrentExchange, query: Annotated[ListTasksQuery, Query()]
 ) -> Response:
     """Return a page of tasks, newest first, or soonest due first when filtered by due date."""
-    await settle(exchange.runtime, caller.tenant_id, query.after_request, exchange.wait or AFTER_REQUEST_SECONDS)
+    await settle(exchange, caller, query)
     page = await exchange.runtime.reader.run(
         lambda connection: list_tasks(connection, caller.tenant_id, query, source=query.source)
     )
@@ -78,7 +77,7 @@ async def get_task_(
     request: Request, caller: TaskReader, exchange: CurrentExchange, task_id: TaskId, query: Annotated[Waits, Query()]
 ) -> Response:
     """Return a task, and the writes to it that are accepted and not executed yet."""
-    await settle(exchange.runtime, caller.tenant_id, query.after_request, exchange.wait or AFTER_REQUEST_SECONDS)
+    await settle(exchange, caller, query)
     task, pending = await exchange.runtime.reader.run(
         lambda connection: get_task_and_pending(connection, caller.tenant_id, task_id)
     )
