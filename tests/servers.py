@@ -60,15 +60,18 @@ def choose_servers() -> Servers:
         save_access(home / "valkey.json", generate_access(("default",)))
         valkey = EmbeddedValkey(home)
         redis_url = valkey.url
-    _settle(database_url, redis_url)
+    _settle(home, database_url, redis_url)
     return Servers(home, postgres, valkey)
 
 
-def _settle(database_url: str, redis_url: str) -> Settings:
+def _settle(home: Path, database_url: str, redis_url: str) -> Settings:
     """Read the settings once, from a clean environment that is put back: child processes must not inherit it."""
     others = {name: value for name, value in os.environ.items() if not name.startswith("BATON_")}
     named = {"BATON_DATABASE_URL": database_url, "BATON_REDIS_URL": redis_url}
-    with mock.patch.dict(os.environ, others | named, clear=True), mock.patch("core.settings.checkout_home", Path):
+    with (
+        mock.patch.dict(os.environ, others | named, clear=True),
+        mock.patch("core.settings.checkout_home", return_value=home),
+    ):
         return load_settings()
 
 
