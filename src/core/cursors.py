@@ -20,7 +20,10 @@ def _seal(position: bytes, scope: object) -> bytes:
 
 def encode_cursor(position: list[Any], scope: object) -> str:
     """Return the cursor for a position (JSON values) in the list that `scope` describes."""
-    raw = orjson.dumps(position)
+    return _sealed(orjson.dumps(position), scope)
+
+
+def _sealed(raw: bytes, scope: object) -> str:
     return base64.urlsafe_b64encode(_seal(raw, scope) + raw).rstrip(b"=").decode()
 
 
@@ -33,9 +36,9 @@ def decode_cursor(cursor: str, scope: object) -> list[Any]:
     """
     try:
         padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
-        data = base64.b64decode(padded, altchars=b"-_", validate=True)
-        if len(data) > _SEAL_BYTES and data[:_SEAL_BYTES] == _seal(data[_SEAL_BYTES:], scope):
-            position: list[Any] = orjson.loads(data[_SEAL_BYTES:])
+        raw = base64.b64decode(padded, altchars=b"-_", validate=True)[_SEAL_BYTES:]
+        if raw and cursor == _sealed(raw, scope):
+            position: list[Any] = orjson.loads(raw)
             return position
     except (UnicodeEncodeError, binascii.Error):
         pass
