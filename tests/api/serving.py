@@ -99,4 +99,8 @@ class Worker:
         try:
             yield
         finally:
-            self._process.send_signal(signal.SIGCONT)
+            self.thaw()
+
+    def thaw(self) -> None:
+        """Go on before the block ends."""
+        self._process.send_signal(signal.SIGCONT)
