@@ -16,7 +16,7 @@ _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 def _instant(value: object) -> datetime:
     if isinstance(value, datetime) and value.tzinfo is not None:
-        return value
+        return value.astimezone(UTC)
     if not isinstance(value, str) or not _RFC3339.fullmatch(value):
         raise PydanticCustomError("instant", "Use an RFC 3339 date-time with an offset, such as 2026-12-04T09:00:00Z")
     try:
