@@ -20,7 +20,7 @@ from core.decisions import Decided, decide, refuse
 from core.errors import DomainError, InternalError
 from core.handlers import State
 from core.queue import Batch
-from core.queued import QueuedRequest, count_runs, finish_requests, lock_queued
+from core.queued import QueuedRequest, count_runs, finish_requests, lock_queued, still_queued
 from core.tasks.queries import load_tasks, save_tasks
 
 log = structlog.get_logger(__name__)
@@ -31,7 +31,10 @@ _DEADLY = InternalError("The command was given up: each worker that ran it died.
 
 @dataclass(frozen=True, slots=True)
 class Executed:
-    """What a batch came to: the requests that are finished, and what the bound may have left queued of it."""
+    """What a batch came to: the requests that are finished, and those of the batch that its bound left queued.
+
+    What was reached, and put off because a handler crashed, is in neither: the reconciler waits before it tries again.
+    """
 
     finished: list[QueuedRequest]
     left: Batch
@@ -88,7 +91,7 @@ class Execution:
         with self._connection.transaction():
             queued = lock_queued(self._connection, batch, limit)
             finished = apply(queued) if queued else []
-        return Executed(finished, _without(batch, finished) if len(queued) == limit else {})
+        return Executed(finished, still_queued(self._connection, _without(batch, queued)))
 
     def _apply(self, queued: list[QueuedRequest], *, counted: bool = False) -> list[QueuedRequest]:
         state, now = self._load(queued)
@@ -150,7 +153,7 @@ def _references(queued: Sequence[QueuedRequest]) -> Iterator[tuple[str, str, str
             yield request.tenant_id, type_, id_
 
 
-def _without(batch: Batch, finished: Sequence[QueuedRequest]) -> Batch:
-    done = {request.id for request in finished}
+def _without(batch: Batch, reached: Sequence[QueuedRequest]) -> Batch:
+    done = {request.id for request in reached}
     left = {tenant_id: [id_ for id_ in ids if id_ not in done] for tenant_id, ids in batch.items()}
     return {tenant_id: ids for tenant_id, ids in left.items() if ids}
