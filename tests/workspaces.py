@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,7 +48,8 @@ class Workspace:
             async with await _connected(self.settings) as connection:
                 return await accept(connection, submissions)
 
-        return asyncio.run(commit())
+        with ThreadPoolExecutor(1) as thread:  # the test may have a running event loop of its own
+            return thread.submit(lambda: asyncio.run(commit())).result()
 
     def accept(self, *commands: Command, **rest: Any) -> list[Receipt]:
         """Commit commands that must be accepted; return their receipts."""
@@ -117,7 +119,7 @@ class Workspace:
         with self.connection.cursor(row_factory=class_row(AuditEvent)) as cursor:
             return cursor.execute(
                 f"SELECT {', '.join(AuditEvent.__dataclass_fields__)} FROM audit_events"
-                " WHERE tenant_id = %s AND (%s::text IS NULL OR task_id = %s) ORDER BY occurred_at, seq",
+                " WHERE tenant_id = %s AND (%s::text IS NULL OR task_id = %s) ORDER BY seq",
                 (self.tenant_id, task_id, task_id),
             ).fetchall()
 

@@ -19,6 +19,7 @@ from core import sets
 from core.db import ID, Row
 from core.fields import NOT_NULL, Identifier, Instant
 from core.paging import Keyset, Listing, Page, PageArguments
+from core.requests import PLACE_IN_LINE
 from core.tasks.model import Source
 from core.tenancy.model import ActorType
 
@@ -27,11 +28,16 @@ Outcome = Literal["applied", "unchanged", "failed"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditEvent:
-    """What one request did, or why it did nothing; times are UTC, `seq` is the request's place in line."""
+    """What one request did, or why it did nothing; times are UTC.
+
+    `seq` is its place in the trail, which it gets when it is appended: the events of one task are numbered in the
+    order in which they took effect. That of their requests' places in line is another one where front ends commit
+    at the same time.
+    """
 
     tenant_id: str
     id: str
-    seq: int
+    seq: int | None = None
     occurred_at: datetime
     action: str
     outcome: Outcome
@@ -85,7 +91,11 @@ class AuditEventRow(Row):
     )
 
 
-_APPEND = sets.insert(AuditEventRow, _COLUMNS)
+_GIVEN = [column for column in _COLUMNS if column != "seq"]
+_APPEND: LiteralString = (
+    f"INSERT INTO audit_events (seq, {', '.join(_GIVEN)})"
+    f" SELECT nextval('{PLACE_IN_LINE.name}'), {', '.join(_GIVEN)} FROM {sets.unnest(AuditEventRow, _GIVEN)}"
+)
 _SELECT = f"SELECT {', '.join(_COLUMNS)} FROM audit_events"
 _NEWEST_FIRST = Keyset(("occurred_at", "seq"), descending=True)
 _AS_IT_HAPPENED = Keyset(("seq",), descending=False)
@@ -104,7 +114,7 @@ _CONDITIONS: dict[str, LiteralString] = {
 
 def append_events(connection: Connection[Any], events: Iterable[AuditEvent]) -> None:
     """Append the events of a batch by one statement."""
-    columns = sets.arrays(_COLUMNS, events)
+    columns = sets.arrays(_GIVEN, events)
     columns["error"] = [error and orjson.dumps(error).decode() for error in columns["error"]]
     connection.execute(_APPEND, columns)
 

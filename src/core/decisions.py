@@ -52,7 +52,6 @@ class Verdict:
         return AuditEvent(
             tenant_id=request.tenant_id,
             id=sibling_id("aud", request.id),
-            seq=request.seq,
             occurred_at=self.decided_at,
             action=self._action(),
             outcome=decision.outcome if decision else "failed",

@@ -46,7 +46,7 @@ def _assert_in_order(workspace: Workspace, receipts: list[Receipt]) -> None:
         trails[event.task_id].append(event)
     for trail in trails.values():
         assert [event.new_status for event in trail] == ["open", *_TOUR]
-        assert [event.seq for event in trail] == sorted(event.seq for event in trail)
+        assert [event.occurred_at for event in trail] == sorted({event.occurred_at for event in trail})
 
 
 @pytest.mark.parametrize("limit", [3, 200])
