@@ -28,10 +28,9 @@ async def written(exchange: Exchange, submission: Submission, executed: HTTPStat
         result = await write(exchange.runtime, submission, exchange.wait)
     except RecordedFailure as failure:
         problem = failure.problem(request_id=exchange.id, instance=exchange.path)
-        return problem_response(problem, {**_location(problem["request_id"]), **_applied(exchange)})
-    headers = _location(result.receipt.request_id)
-    if result.receipt.replayed:
-        headers["Idempotent-Replayed"] = "true"
+        headers = _receipted(problem["request_id"], replayed=failure.replayed)
+        return problem_response(problem, headers | _applied(exchange))
+    headers = _receipted(result.receipt.request_id, replayed=result.receipt.replayed)
     if result.task is None:
         return _accepted(result, headers)
     headers |= {**_applied(exchange), "ETag": task_tag(result.task)}
@@ -44,8 +43,8 @@ def _accepted(result: Written, headers: dict[str, str]) -> Response:
     return Response(view.model_dump_json(), HTTPStatus.ACCEPTED, {**headers, "Retry-After": "1"}, _JSON)
 
 
-def _location(request_id: str) -> dict[str, str]:
-    return {"Location": f"/v1/requests/{request_id}"}
+def _receipted(request_id: str, *, replayed: bool) -> dict[str, str]:
+    return {"Location": f"/v1/requests/{request_id}", **({"Idempotent-Replayed": "true"} if replayed else {})}
 
 
 def _applied(exchange: Exchange) -> dict[str, str]:

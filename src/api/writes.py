@@ -1,11 +1,12 @@
 """Submitting a write and, where the client asks for it, waiting for what comes of it."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from api.runtime import Runtime
 from core.acceptance import Receipt, Submission
-from core.errors import DomainError, RecordedFailure, ResourceNotFound
+from core.errors import DomainError, RecordedFailure, ResourceNotFound, Unavailable
 from core.requests import Request, get_request
 from core.tasks.model import Task
 from core.tasks.queries import get_task
@@ -30,15 +31,21 @@ async def write(runtime: Runtime, submission: Submission, wait: float) -> Writte
         return Written(await _submit(runtime, submission), None)
     with runtime.waiters.expect(submission.request_id) as finished:
         receipt = await _submit(runtime, submission)
-        tenant_id = submission.caller.tenant_id
-        if receipt.replayed:
-            request: Request | None = await wait_for_request(runtime, tenant_id, receipt.request_id, wait)
-        else:
-            request = await runtime.waiters.wait(finished, _look(runtime, tenant_id, receipt.request_id), wait)
+        try:
+            return await _outcome(runtime, submission.caller.tenant_id, receipt, finished, wait)
+        except Unavailable:  # it is accepted all the same: who was told otherwise might send it again
+            return Written(receipt, None)
+
+
+async def _outcome(runtime: Runtime, tenant_id: str, receipt: Receipt, finished: asyncio.Event, wait: float) -> Written:
+    if receipt.replayed:
+        request: Request | None = await wait_for_request(runtime, tenant_id, receipt.request_id, wait)
+    else:
+        request = await runtime.waiters.wait(finished, _look(runtime, tenant_id, receipt.request_id), wait)
     if request is None or not request.finished:
         return Written(receipt, None)
     if request.error is not None:
-        raise RecordedFailure(request.error)
+        raise RecordedFailure(request.error, replayed=receipt.replayed)
     task = await runtime.reader.run(lambda connection: get_task(connection, tenant_id, receipt.task_id))
     return Written(receipt, task)
 

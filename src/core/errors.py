@@ -147,10 +147,11 @@ class RecordedFailure(DomainError):
 
     code, status, title = "internal_error", 500, InternalError.title
 
-    def __init__(self, problem: Mapping[str, Any]) -> None:
-        """Take the problem document that the request was finished with."""
+    def __init__(self, problem: Mapping[str, Any], *, replayed: bool = False) -> None:
+        """Take the problem document that the request was finished with, and whether it is told again."""
         super().__init__(problem["detail"])
         self.recorded = dict(problem)
+        self.replayed = replayed
 
     def problem(self, *, request_id: str, instance: str) -> Problem:
         """Return the recorded document; only `instance` is of this exchange."""

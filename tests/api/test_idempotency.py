@@ -97,6 +97,8 @@ def test_a_replay_of_a_failed_write_is_the_same_failure(api: Api) -> None:
 
     assert problem_of(response, 404, "resource_not_found") == failure.json()
     assert response.headers["location"] == failure.headers["location"]
+    assert "idempotent-replayed" not in failure.headers
+    assert response.headers["idempotent-replayed"] == "true"
     assert len(api.get("/v1/audit-events").json()["audit_events"]) == 1
 
 
