@@ -1,6 +1,6 @@
 """What the OpenAPI document says of a route beside its parameters: bodies, answers, headers, errors and scopes."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from api.examples import ACCEPTED, REQUEST_ID, Example
@@ -47,10 +47,19 @@ _APPLIED = _header("Preference-Applied", "The preference that was honoured (RFC 
 _REPLAYED = _header("Idempotent-Replayed", "`true` where the key was used before, for the same command.")
 _CHALLENGE = _header("WWW-Authenticate", "What the token lacks (RFC 6750).")
 
-_READS = (errors.Unauthorized, errors.MissingRequiredScope, errors.ValidationFailed, errors.Unavailable)
+# Of the refusals that may also be what an accepted write failed with.
+_OF_A_FAILED_WRITE = dict.fromkeys((404, 409, 422, 500), _LOCATED | _APPLIED | _REPLAYED)
+
+_READS = (
+    errors.Unauthorized,
+    errors.MissingRequiredScope,
+    errors.ResourceNotFound,  # of a list too: what after_request names
+    errors.ValidationFailed,
+    errors.InternalError,
+    errors.Unavailable,
+)
 _WRITES = (
     *_READS,
-    errors.ResourceNotFound,
     errors.IdempotencyConflict,
     errors.InvalidStatusTransition,
     errors.PayloadTooLarge,
@@ -80,7 +89,7 @@ def write_operation(
                     _LOCATED | _APPLIED | _REPLAYED | _TAGGED,
                 ),
             },
-            **problems(*_WRITES, errors.InternalError),
+            **problems(*_WRITES, headers=_OF_A_FAILED_WRITE),
         },
         "openapi_extra": {
             "requestBody": {"required": True, "content": {"application/json": content}},
@@ -91,19 +100,19 @@ def write_operation(
 
 
 def read_operation(
-    view: type[View], scope: Scope, returns: Example, *, may_lack: bool = False, tagged: bool = False
+    view: type[View], scope: Scope, returns: Example, *, tagged: bool = False, polled: bool = False
 ) -> Operation:
-    """Describe a read: whether what it names may not exist, and whether its answer has an ETag."""
-    kinds = (*_READS, *([errors.ResourceNotFound] if may_lack else []), errors.InternalError)
-    answers: Responses = {200: _answer("The document.", returns, _TAGGED if tagged else {})}
+    """Describe a read: whether its answer has an ETag, and may say when to look again."""
+    headers = (_TAGGED if tagged else {}) | (RETRY_AFTER if polled else {})
+    answers: Responses = {200: _answer("The document.", returns, headers)}
     if tagged:
         answers[304] = {
             "description": "Nothing changed since the answer with this ETag.",
-            "headers": CORRELATED | _TAGGED,
+            "headers": CORRELATED | headers,
         }
     return {
         "response_model": view,
-        "responses": {**answers, **problems(*kinds)},
+        "responses": {**answers, **problems(*_READS)},
         "openapi_extra": {
             "parameters": [_PREFER, *([_IF_NONE_MATCH] if tagged else []), _CORRELATION],
             "security": _needs(scope),
@@ -111,12 +120,12 @@ def read_operation(
     }
 
 
-def problems(*kinds: type[DomainError]) -> Responses:
-    """Describe errors, those of one status together."""
+def problems(*kinds: type[DomainError], headers: Mapping[int, dict[str, Any]] | None = None) -> Responses:
+    """Describe errors, those of one status together; `headers` are those of a status beside its kinds' own."""
     by_status: dict[int, list[type[DomainError]]] = {}
     for kind in kinds:
         by_status.setdefault(kind.status, []).append(kind)
-    return {status: _problem(members) for status, members in sorted(by_status.items())}
+    return {status: _problem(members, (headers or {}).get(status, {})) for status, members in sorted(by_status.items())}
 
 
 def _answer(description: str, example: Example, headers: dict[str, Any]) -> dict[str, Any]:
@@ -128,8 +137,8 @@ def _needs(scope: str) -> list[dict[str, list[str]]]:
     return [{"bearer": [scope]}]
 
 
-def _problem(kinds: list[type[DomainError]]) -> dict[str, Any]:
-    headers = CORRELATED
+def _problem(kinds: list[type[DomainError]], more_headers: dict[str, Any]) -> dict[str, Any]:
+    headers = CORRELATED | more_headers
     if any(kind.retryable for kind in kinds):
         headers = headers | RETRY_AFTER
     if kinds[0] in {errors.Unauthorized, errors.MissingRequiredScope}:

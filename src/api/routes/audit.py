@@ -67,7 +67,7 @@ async def list_audit_events_(
 @router.get(
     "/v1/tasks/{task_id}/audit-events",
     summary="List the audit events of a task",
-    **read_operation(AuditEventPage, "audit:read", AUDIT_EVENT_PAGE, may_lack=True),
+    **read_operation(AuditEventPage, "audit:read", AUDIT_EVENT_PAGE),
 )
 async def list_task_audit_events(
     caller: AuditReader,

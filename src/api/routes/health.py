@@ -66,6 +66,14 @@ async def readyz(exchange: CurrentExchange) -> Response:
     return Response(readiness.model_dump_json(), status, headers, "application/json")
 
 
+def _is_local(request: Request) -> bool:
+    """Tell whether the request comes from this machine; what a proxy calls the client may be no address."""
+    try:
+        return request.client is not None and ip_address(request.client.host).is_loopback
+    except ValueError:
+        return False
+
+
 @router.get(
     "/metrics",
     summary="Prometheus metrics",
@@ -77,6 +85,6 @@ async def readyz(exchange: CurrentExchange) -> Response:
 )
 async def metrics(request: Request) -> Response:
     """Return the metrics of this process, to this machine itself or to a token with the scope admin."""
-    if request.client is None or not ip_address(request.client.host).is_loopback:
+    if not _is_local(request):
         await _metrics_reader(request)
     return Response(generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})

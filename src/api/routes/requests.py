@@ -29,7 +29,7 @@ class RequestByKey(Waits):
     idempotency_key: IdempotencyKey = Field(description="The key under which the write was sent.")
 
 
-_OPERATION = read_operation(RequestFound, "tasks:read", REQUEST_FOUND, may_lack=True, tagged=True)
+_OPERATION = read_operation(RequestFound, "tasks:read", REQUEST_FOUND, tagged=True, polled=True)
 
 
 @router.get(

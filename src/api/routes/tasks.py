@@ -71,7 +71,7 @@ async def list_tasks_(
 @router.get(
     "/v1/tasks/{task_id}",
     summary="Get a task",
-    **read_operation(TaskFound, "tasks:read", TASK_FOUND, may_lack=True, tagged=True),
+    **read_operation(TaskFound, "tasks:read", TASK_FOUND, tagged=True),
 )
 async def get_task_(
     request: Request, caller: TaskReader, exchange: CurrentExchange, task_id: TaskId, query: Annotated[Waits, Query()]
