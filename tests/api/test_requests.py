@@ -170,6 +170,16 @@ def test_a_read_after_a_request_that_is_not_there_is_refused(api: Api, stranger_
         assert request_id in problem_of(response, 404, "resource_not_found")["detail"]
 
 
+def test_the_status_of_one_write_can_be_read_after_another(api: Api, stranger_api: Api) -> None:
+    one = accepted(api.post("/v1/tasks", {"title": "x"}, headers={"Idempotency-Key": "k"}))["request_id"]
+    other, theirs = api.submit()["request_id"], stranger_api.submit()["request_id"]
+
+    for path in (f"/v1/requests/{one}", "/v1/requests?idempotency_key=k"):
+        mark = "&" if "?" in path else "?"
+        assert api.send("GET", f"{path}{mark}after_request={other}").json()["request"]["id"] == one
+        problem_of(api.send("GET", f"{path}{mark}after_request={theirs}"), 404, "resource_not_found")
+
+
 def test_a_read_after_a_write_that_failed_is_answered(api: Api) -> None:
     receipt = api.submit_update("task_nowhere", status="completed")
 
