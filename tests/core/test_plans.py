@@ -1,0 +1,172 @@
+"""The statements of the spine find rows by key, however many were ever finished."""
+
+from collections.abc import Awaitable, Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any, LiteralString
+from uuid import uuid4
+
+import pytest
+from psycopg import AsyncConnection, Connection
+
+from core.acceptance import Receipt
+from core.audit import ListAuditEvents, list_audit_events
+from core.db import connect
+from core.reconciler import reconcile
+from core.requests import get_request, get_request_by_key, list_pending
+from core.settings import Settings
+from core.tasks.commands import CreateTask, UpdateTask
+from core.tasks.queries import ListTasks, get_task, list_tasks
+from tests.core.explaining import PLANS, AsyncExplainingCursor, ExplainingCursor, Plan
+from tests.lanes import Lanes
+from tests.workspaces import Workspace
+
+_CROWD = f"ten_crowd_{uuid4().hex}"
+_FINISHED = 200_000
+_TASKS = 50_000
+
+_CROWD_STATEMENTS: list[LiteralString] = [
+    """
+    INSERT INTO requests (tenant_id, id, lane, command, payload, task_id, actor_id, actor_type, actor_name, source,
+        idempotency_key, fingerprint, status, attempts, finished_at)
+    SELECT %(tenant)s, 'req_' || n, CASE WHEN n %% 2 = 0 THEN 'bulk' ELSE 'interactive' END, 'task.create',
+        '{"title": "x"}', 'task_' || n %% %(tasks)s, 'usr_1', 'user', 'Pat Person', 'api',
+        CASE WHEN n %% 4 = 0 THEN 'key ' || n END, '', 'succeeded', 1, now()
+    FROM generate_series(1, %(finished)s) n
+    """,
+    """
+    INSERT INTO audit_events (tenant_id, id, seq, occurred_at, action, outcome, actor_id, actor_type, actor_name,
+        source, task_id, request_id)
+    SELECT %(tenant)s, 'aud_' || n, n, now() - n * interval '1 second', 'task.create', 'applied', 'usr_1', 'user',
+        'Pat Person', 'api', 'task_' || n %% 1000, 'req_' || n
+    FROM generate_series(1, %(tasks)s) n
+    """,
+    """
+    INSERT INTO tasks (tenant_id, id, title, status, source, created_at, updated_at, revision, assignee_id, due_at,
+        related_resource_type, related_resource_id)
+    SELECT %(tenant)s, 'task_' || lpad(n::text, 8, '0'), 'x', CASE WHEN n %% 3 = 0 THEN 'open' ELSE 'canceled' END,
+        'api', now(), now(), 1, 'usr_' || n %% 100, now() + n * interval '1 minute', 'contact', 'con_' || n %% 100
+    FROM generate_series(1, %(tasks)s) n
+    """,
+]
+
+
+@pytest.fixture(scope="module")
+def crowd(settings: Settings) -> Iterator[Connection[Any]]:
+    """A tenant with so many finished requests, tasks and events that reading all of them would show."""
+    with connect(settings) as connection:
+        connection.execute("SET statement_timeout = '60s'")
+        for statement in _CROWD_STATEMENTS:
+            connection.execute(statement, {"tenant": _CROWD, "finished": _FINISHED, "tasks": _TASKS})
+        yield connection
+
+
+@pytest.fixture(scope="module", params=["stale", "fresh"])
+def statistics(request: pytest.FixtureRequest, crowd: Connection[Any]) -> None:
+    if request.param == "fresh":
+        crowd.execute("ANALYZE requests, tasks, audit_events")
+
+
+def _assert_by_key(plans: list[Plan], indexes: set[str], most: int = 1_000) -> None:
+    """Assert that these indexes were used, and that no statement read a table from end to end."""
+    assert plans
+    for plan in plans:
+        for scan in plan.scans:
+            assert scan.node != "Seq Scan", plan
+            assert scan.rows <= most, plan
+    assert indexes <= {scan.index for plan in plans for scan in plan.scans}
+
+
+def _lines(workspace: Workspace) -> list[Receipt]:
+    created = workspace.accept(*[CreateTask(title=f"Task {number}") for number in range(40)])
+    return created + workspace.accept(*[UpdateTask(task_id=each.task_id, status="completed") for each in created])
+
+
+@pytest.mark.usefixtures("statistics")
+def test_a_batch_is_locked_loaded_written_and_finished_by_key(workspace: Workspace, settings: Settings) -> None:
+    workspace.link("contact", "con_1")
+    (linked,) = workspace.accept(CreateTask(title="x", related_resource_type="contact", related_resource_id="con_1"))
+    receipts = [linked, *_lines(workspace)]
+    PLANS.clear()
+
+    with connect(settings, keyed_plans=True) as connection:
+        connection.cursor_factory = ExplainingCursor
+        workspace.execution(connection).run(workspace.batch(*receipts))
+
+    assert set(workspace.statuses(receipts)) == {"succeeded"}
+    assert [plan.statement.split()[0] for plan in PLANS] == [
+        *("SELECT", "SELECT", "SELECT", "SELECT"),
+        *("INSERT", "INSERT", "UPDATE"),
+    ]
+    _assert_by_key(PLANS, {"requests_queued_by_task", "requests_pkey", "tasks_pkey", "resources_pkey"})
+
+
+@pytest.mark.usefixtures("statistics")
+def test_a_suspect_is_counted_by_key(workspace: Workspace, settings: Settings) -> None:
+    (receipt, *_) = _lines(workspace)
+    PLANS.clear()
+
+    with connect(settings, keyed_plans=True) as connection:
+        connection.cursor_factory = ExplainingCursor
+        workspace.execution(connection).count_run(workspace.batch(receipt))
+
+    _assert_by_key(PLANS, {"requests_queued_by_task", "requests_pkey"})
+
+
+@pytest.mark.usefixtures("statistics")
+def test_the_reconciler_claims_by_its_own_index(workspace: Workspace, settings: Settings, lanes: Lanes) -> None:
+    receipts = _lines(workspace)
+    workspace.connection.execute(
+        "UPDATE requests SET sent_at = '2001-01-01' WHERE tenant_id = %s", (workspace.tenant_id,)
+    )
+    PLANS.clear()
+
+    with connect(settings, keyed_plans=True) as connection:
+        connection.cursor_factory = ExplainingCursor
+        reconcile(connection, settings.model_copy(update={"reconcile_batch": 50}))
+
+    assert set(lanes.named("interactive", workspace.tenant_id)) <= {receipt.request_id for receipt in receipts}
+    _assert_by_key(PLANS, {"requests_queued_by_lane", "requests_pkey"}, most=5_000)
+
+
+_Read = Callable[[AsyncConnection[Any]], Awaitable[object]]
+_SOON = datetime(2100, 1, 1, tzinfo=UTC)
+
+_READS: list[tuple[str, _Read, str]] = [
+    ("a request", lambda c: get_request(c, _CROWD, "req_77"), "requests_pkey"),
+    ("a request by its key", lambda c: get_request_by_key(c, _CROWD, "key 400"), "requests_by_idempotency_key"),
+    ("what is pending", lambda c: list_pending(c, _CROWD, "task_77"), "requests_queued_by_task"),
+    ("a task", lambda c: get_task(c, _CROWD, "task_00000077"), "tasks_pkey"),
+    ("all tasks", lambda c: list_tasks(c, _CROWD, ListTasks()), "tasks_pkey"),
+    ("open tasks", lambda c: list_tasks(c, _CROWD, ListTasks(status="open")), "tasks_by_status"),
+    ("completed tasks", lambda c: list_tasks(c, _CROWD, ListTasks(status="completed")), "tasks_by_status"),
+    ("an assignee's tasks", lambda c: list_tasks(c, _CROWD, ListTasks(assignee_id="usr_7")), "tasks_by_assignee"),
+    ("tasks due soon", lambda c: list_tasks(c, _CROWD, ListTasks(due_before=_SOON)), "tasks_by_due_at"),
+    (
+        "a contact's tasks",
+        lambda c: list_tasks(c, _CROWD, ListTasks(related_resource_type="contact", related_resource_id="con_7")),
+        "tasks_by_related_resource",
+    ),
+    ("tasks by MCP", lambda c: list_tasks(c, _CROWD, ListTasks(), source="mcp"), "tasks_by_source"),
+    ("the trail", lambda c: list_audit_events(c, _CROWD, ListAuditEvents()), "audit_events_by_time"),
+    (
+        "a task's trail",
+        lambda c: list_audit_events(c, _CROWD, ListAuditEvents(task_id="task_7")),
+        "audit_events_by_task",
+    ),
+    (
+        "a request's event",
+        lambda c: list_audit_events(c, _CROWD, ListAuditEvents(request_id="req_7")),
+        "audit_events_pkey",
+    ),
+]
+
+
+@pytest.mark.usefixtures("statistics")
+@pytest.mark.parametrize(("read", "index"), [each[1:] for each in _READS], ids=[each[0] for each in _READS])
+async def test_a_read_goes_by_its_index(async_connection: AsyncConnection[Any], read: _Read, index: str) -> None:
+    async_connection.cursor_factory = AsyncExplainingCursor
+    PLANS.clear()
+
+    await read(async_connection)
+
+    _assert_by_key(PLANS, {index})

@@ -1,0 +1,86 @@
+"""The status document that a client polls."""
+
+from typing import Any
+
+from psycopg import AsyncConnection
+
+from core.requests import get_request, get_request_by_key, list_pending
+from core.tasks.commands import CreateTask, UpdateTask
+from core.tenancy.model import Caller
+from tests.workspaces import Workspace
+
+
+async def test_a_request_is_known_from_its_receipt_on(
+    workspace: Workspace, async_connection: AsyncConnection[Any]
+) -> None:
+    (receipt,) = workspace.accept(CreateTask(title="Call Jane"))
+
+    queued = await get_request(async_connection, workspace.tenant_id, receipt.request_id)
+    assert queued is not None
+    assert (queued.status, queued.finished, queued.finished_at, queued.audit_event_id) == ("queued", False, None, None)
+    assert (queued.task_id, queued.accepted_at, queued.attempts) == (receipt.task_id, receipt.accepted_at, 0)
+
+    workspace.execute(receipt)
+
+    done = await get_request(async_connection, workspace.tenant_id, receipt.request_id)
+    assert done is not None
+    assert (done.status, done.finished, done.error, done.attempts) == ("succeeded", True, None, 1)
+    assert done.finished_at is not None
+    assert done.finished_at >= done.accepted_at
+
+
+async def test_an_unknown_request_and_one_of_another_tenant_are_not_found(
+    workspace: Workspace, async_connection: AsyncConnection[Any], stranger: Caller
+) -> None:
+    (receipt,) = workspace.accept(CreateTask(title="Call Jane"), idempotency_key="k")
+
+    assert await get_request(async_connection, workspace.tenant_id, "req_none") is None
+    assert await get_request(async_connection, stranger.tenant_id, receipt.request_id) is None
+    assert await get_request_by_key(async_connection, workspace.tenant_id, "l") is None
+    assert await get_request_by_key(async_connection, stranger.tenant_id, "k") is None
+
+
+async def test_a_request_is_found_by_its_key(workspace: Workspace, async_connection: AsyncConnection[Any]) -> None:
+    (receipt,) = workspace.accept(CreateTask(title="Call Jane"), idempotency_key="k")
+
+    found = await get_request_by_key(async_connection, workspace.tenant_id, "k")
+
+    assert found == await get_request(async_connection, workspace.tenant_id, receipt.request_id)
+
+
+async def test_what_is_pending_for_a_task_is_listed_in_the_order_in_which_it_will_take_effect(
+    workspace: Workspace, async_connection: AsyncConnection[Any], stranger: Caller
+) -> None:
+    task_id = workspace.create()
+    line = workspace.update(task_id, *["completed", "open"] * 60)
+    workspace.update("task_other", "completed")
+
+    pending = await list_pending(async_connection, workspace.tenant_id, task_id)
+
+    assert [request.id for request in pending] == [receipt.request_id for receipt in line[:100]]
+    assert await list_pending(async_connection, stranger.tenant_id, task_id) == []
+
+    workspace.execute(*line)
+
+    assert await list_pending(async_connection, workspace.tenant_id, task_id) == []
+
+
+async def test_a_failed_request_carries_the_problem(
+    workspace: Workspace, async_connection: AsyncConnection[Any]
+) -> None:
+    (receipt,) = workspace.accept(UpdateTask(task_id="task_none", status="completed"))
+    workspace.execute(receipt)
+
+    request = await get_request(async_connection, workspace.tenant_id, receipt.request_id)
+
+    assert request is not None
+    assert request.error == {
+        "type": "urn:baton:problem:resource_not_found",
+        "title": "No such resource in this workspace",
+        "status": 404,
+        "detail": "There is no task task_none in this workspace.",
+        "instance": f"/v1/requests/{receipt.request_id}",
+        "code": "resource_not_found",
+        "request_id": receipt.request_id,
+        "retryable": False,
+    }
