@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, LiteralString
 
+import orjson
 from psycopg import AsyncConnection
 
 from core import sets
@@ -67,7 +68,7 @@ _NAMES: LiteralString = ", ".join(_COLUMNS)
 # keys wait for each other in one order and cannot deadlock.
 _ACCEPT: LiteralString = f"""
     WITH submitted AS MATERIALIZED (
-        SELECT nextval('requests_seq') AS seq, new.* FROM {sets.unnest(RequestRow, _COLUMNS)}
+        SELECT nextval('requests_seq') AS seq, new.* FROM {sets.recordset(RequestRow, _COLUMNS)}
     )
     INSERT INTO requests (seq, {_NAMES})
     SELECT seq, {_NAMES} FROM submitted ORDER BY tenant_id, idempotency_key, id
@@ -81,22 +82,22 @@ _FIND: LiteralString = """
 """
 
 
-def _values(submission: Submission) -> tuple[Any, ...]:
+def _row(submission: Submission) -> dict[str, Any]:
     caller, command = submission.caller, submission.command
-    return (
-        caller.tenant_id,
-        submission.request_id,
-        submission.lane,
-        command.kind,
-        command.payload(),
-        submission.task_id,
-        caller.actor.id,
-        caller.actor.type,
-        caller.actor.name,
-        submission.source,
-        submission.idempotency_key,
-        command.fingerprint(),
-    )
+    return {
+        "tenant_id": caller.tenant_id,
+        "id": submission.request_id,
+        "lane": submission.lane,
+        "command": command.kind,
+        "payload": orjson.Fragment(command.payload()),
+        "task_id": submission.task_id,
+        "actor_id": caller.actor.id,
+        "actor_type": caller.actor.type,
+        "actor_name": caller.actor.name,
+        "source": submission.source,
+        "idempotency_key": submission.idempotency_key,
+        "fingerprint": f"\\x{command.fingerprint().hex()}",
+    }
 
 
 async def accept(connection: AsyncConnection[Any], submissions: Sequence[Submission]) -> list[Receipt | DomainError]:
@@ -105,8 +106,7 @@ async def accept(connection: AsyncConnection[Any], submissions: Sequence[Submiss
     Safe to repeat with the same submissions when the connection broke and nobody knows what was committed.
     The connection is in autocommit, so the one INSERT is the whole transaction. Raises psycopg.Error.
     """
-    columns = zip(*map(_values, submissions), strict=True)
-    cursor = await connection.execute(_ACCEPT, dict(zip(_COLUMNS, map(list, columns), strict=True)), binary=True)
+    cursor = await connection.execute(_ACCEPT, sets.rows(map(_row, submissions)), binary=True)
     accepted: dict[str, datetime] = dict(await cursor.fetchall())
     refused = [each for each in submissions if each.request_id not in accepted]
     known = await _known(connection, refused) if refused else {}

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal, LiteralString
 
-import orjson
 from psycopg import AsyncConnection, Connection
 from pydantic import Field
 from sqlalchemy import BigInteger, CheckConstraint, Index, PrimaryKeyConstraint
@@ -94,7 +93,7 @@ class AuditEventRow(Row):
 _GIVEN = [column for column in _COLUMNS if column != "seq"]
 _APPEND: LiteralString = (
     f"INSERT INTO audit_events (seq, {', '.join(_GIVEN)})"
-    f" SELECT nextval('{PLACE_IN_LINE.name}'), {', '.join(_GIVEN)} FROM {sets.unnest(AuditEventRow, _GIVEN)}"
+    f" SELECT nextval('{PLACE_IN_LINE.name}'), {', '.join(_GIVEN)} FROM {sets.recordset(AuditEventRow, _GIVEN)}"
 )
 _SELECT = f"SELECT {', '.join(_COLUMNS)} FROM audit_events"
 _NEWEST_FIRST = Keyset(("occurred_at", "seq"), descending=True)
@@ -114,9 +113,7 @@ _CONDITIONS: dict[str, LiteralString] = {
 
 def append_events(connection: Connection[Any], events: Iterable[AuditEvent]) -> None:
     """Append the events of a batch by one statement."""
-    columns = sets.arrays(_GIVEN, events)
-    columns["error"] = [error and orjson.dumps(error).decode() for error in columns["error"]]
-    connection.execute(_APPEND, columns)
+    connection.execute(_APPEND, sets.rows(events))
 
 
 class AuditFilters(PageArguments):

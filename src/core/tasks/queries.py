@@ -113,7 +113,7 @@ def load_tasks(connection: Connection[Any], named: Collection[tuple[str, str]]) 
 
 def save_tasks(connection: Connection[Any], tasks: Iterable[Task]) -> None:
     """Write new and changed tasks by one statement."""
-    connection.execute(_UPSERT, sets.arrays(TASK_COLUMNS, tasks))
+    connection.execute(_UPSERT, sets.rows(tasks))
 
 
 async def is_known(connection: AsyncConnection[Any], tenant_id: str, task_id: str) -> bool:
