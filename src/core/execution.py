@@ -20,7 +20,7 @@ from core.decisions import Decided, decide, refuse
 from core.errors import DomainError, InternalError
 from core.handlers import State
 from core.queue import Batch
-from core.queued import QueuedRequest, count_runs, finish_requests, lock_queued, still_queued
+from core.queued import QueuedRequest, count_runs, finish_requests, lock_queued, put_off
 from core.tasks.queries import load_tasks, save_tasks
 
 log = structlog.get_logger(__name__)
@@ -34,10 +34,12 @@ class Executed:
     """What a batch came to: the requests that are finished, and those of the batch that its bound left queued.
 
     What was reached, and put off because a handler crashed, is in neither: the reconciler waits before it tries again.
+    `left_at` is the database's time from which the reconciler waits for what is left.
     """
 
     finished: list[QueuedRequest]
     left: Batch
+    left_at: datetime | None = None
 
 
 def is_poison(error: Exception) -> bool:
@@ -91,7 +93,7 @@ class Execution:
         with self._connection.transaction():
             queued = lock_queued(self._connection, batch, limit)
             finished = apply(queued) if queued else []
-        return Executed(finished, still_queued(self._connection, _without(batch, queued)))
+        return Executed(finished, *put_off(self._connection, _without(batch, queued)))
 
     def _apply(self, queued: list[QueuedRequest], *, counted: bool = False) -> list[QueuedRequest]:
         state, now = self._load(queued)

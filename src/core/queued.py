@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import itemgetter
 from typing import Any, LiteralString
 
 import orjson
@@ -76,10 +77,16 @@ _LOCK: LiteralString = f"""
     WHERE r.finished_at IS NULL
     ORDER BY r.seq FOR UPDATE OF r
 """
-_STILL_QUEUED: LiteralString = """
-    SELECT r.tenant_id, r.id
-    FROM unnest(%(tenants)s::text[], %(ids)s::text[]) AS named (tenant_id, id) JOIN requests r USING (tenant_id, id)
-    WHERE r.finished_at IS NULL ORDER BY r.seq
+# Passes over what others are executing: waiting for it here, out of line, could be a deadlock.
+_PUT_OFF: LiteralString = """
+    WITH waiting AS (
+        SELECT tenant_id, id
+        FROM unnest(%(tenants)s::text[], %(ids)s::text[]) AS named (tenant_id, id)
+        JOIN requests r USING (tenant_id, id)
+        WHERE r.finished_at IS NULL FOR UPDATE OF r SKIP LOCKED
+    )
+    UPDATE requests r SET sent_at = now() FROM waiting WHERE (r.tenant_id, r.id) = (waiting.tenant_id, waiting.id)
+    RETURNING r.tenant_id, r.id, r.seq, r.sent_at
 """
 _FINISH: LiteralString = """
     UPDATE requests r SET status = CASE WHEN new.error IS NULL THEN 'succeeded' ELSE 'failed' END,
@@ -107,14 +114,19 @@ def lock_queued(connection: Connection[Any], batch: Batch, limit: int) -> list[Q
         return cursor.execute(_LOCK, {"tenants": tenants, "ids": ids, "limit": limit}).fetchall()
 
 
-def still_queued(connection: Connection[Any], batch: Batch) -> Batch:
-    """Return what of a batch is queued; asks nothing for an empty one."""
+def put_off(connection: Connection[Any], batch: Batch) -> tuple[Batch, datetime | None]:
+    """Return what of a batch is queued and nobody executes, and when the message that carries it on counts as sent.
+
+    The requests are given that time, or the reconciler would take them for lost. Asks nothing for an empty batch.
+    """
+    if not batch:
+        return {}, None
+    tenants, ids = _pairs(batch)
+    rows = connection.execute(_PUT_OFF, {"tenants": tenants, "ids": ids}).fetchall()
     left: dict[str, list[str]] = {}
-    if batch:
-        tenants, ids = _pairs(batch)
-        for tenant_id, id_ in connection.execute(_STILL_QUEUED, {"tenants": tenants, "ids": ids}):
-            left.setdefault(tenant_id, []).append(id_)
-    return left
+    for tenant_id, id_, *_ in sorted(rows, key=itemgetter(2)):
+        left.setdefault(tenant_id, []).append(id_)
+    return left, rows[0][3] if rows else None
 
 
 def finish_requests(connection: Connection[Any], finishes: Sequence[Finish], *, runs: int) -> None:

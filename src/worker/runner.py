@@ -10,7 +10,7 @@ from celery.worker import state as celery_state
 from psycopg import Connection
 
 from core.db import connect
-from core.execution import Execution
+from core.execution import Executed, Execution
 from core.queue import Batch
 from core.reconciler import reconcile
 from core.settings import Settings
@@ -33,8 +33,8 @@ class Runner:
         self._connection: Connection[Any] | None = None
         self._waker = Waker(settings)
 
-    def execute(self, batch: Batch, *, alone: bool) -> Batch:
-        """Execute a batch, wake those who wait for it, and return what is left of it for another message."""
+    def execute(self, batch: Batch, *, alone: bool) -> Executed:
+        """Execute a batch and wake those who wait for it."""
         if alone:
             self._steadily(lambda connection: self._execution(connection).count_run(batch))
         executed = self._steadily(
@@ -44,7 +44,7 @@ class Runner:
         )
         self._waker.wake([request.id for request in executed.finished])
         log.debug("batch_executed", requests=len(executed.finished), left=sum(map(len, executed.left.values())))
-        return executed.left
+        return executed
 
     def reconcile(self) -> int:
         """Run one round of the reconciler; return how many requests were sent again."""

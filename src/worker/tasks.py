@@ -1,7 +1,6 @@
 """The Celery tasks: what a message of each kind does."""
 
 import functools
-from datetime import UTC, datetime
 
 from core.queue import EXECUTE, RECONCILE, Batch, Lane, celery_app, publish
 from core.settings import load_settings
@@ -18,8 +17,9 @@ def _runner() -> Runner:
 @app.task(name=EXECUTE)
 def execute(lane: Lane, batch: Batch, *, alone: bool) -> None:
     """Execute a batch of requests; what a bound leaves of it goes to the end of the lane."""
-    if left := _runner().execute(batch, alone=alone):
-        publish(lane, left, sent_at=datetime.now(UTC), alone=alone)
+    executed = _runner().execute(batch, alone=alone)
+    if executed.left_at is not None:
+        publish(lane, executed.left, sent_at=executed.left_at, alone=alone)
 
 
 @app.task(name=RECONCILE)

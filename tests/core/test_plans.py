@@ -101,6 +101,20 @@ def test_a_batch_is_locked_loaded_written_and_finished_by_key(workspace: Workspa
 
 
 @pytest.mark.usefixtures("statistics")
+def test_a_long_line_is_cut_and_put_off_by_key(workspace: Workspace, settings: Settings) -> None:
+    task_id = workspace.create()
+    receipts = workspace.update(task_id, *["completed", "open"] * 500)
+    PLANS.clear()
+
+    with connect(settings, keyed_plans=True) as connection:
+        connection.cursor_factory = ExplainingCursor
+        executed = workspace.execution(connection, limit=10).run(workspace.batch(*receipts[:200]))
+
+    assert executed.left == workspace.batch(*receipts[10:200])
+    _assert_by_key(PLANS, {"requests_queued_by_task", "requests_pkey", "tasks_pkey"})
+
+
+@pytest.mark.usefixtures("statistics")
 def test_a_suspect_is_counted_by_key(workspace: Workspace, settings: Settings) -> None:
     (receipt, *_) = _lines(workspace)
     PLANS.clear()

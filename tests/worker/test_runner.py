@@ -1,31 +1,18 @@
 """What a worker process does with a message, on servers that fail."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from psycopg import Connection
 
 import core.execution
-from core.settings import Settings
 from core.tasks.commands import CreateTask
 from core.tasks.queries import save_tasks
 from tests.workspaces import Workspace
 from worker.runner import Runner
 
 either_way = pytest.mark.parametrize("alone", [False, True], ids=["in a batch", "alone"])
-
-
-@pytest.fixture
-def runner(settings: Settings) -> Iterator[Runner]:
-    runner = Runner(settings)
-    yield runner
-    _close(runner)
-
-
-def _close(runner: Runner) -> None:
-    runner._disconnect()
-    runner._waker._redis.close()
 
 
 def _failing(times: int, fail: Callable[[Connection[Any]], None]) -> Callable[..., None]:
