@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from api.examples import ACCEPTED, REQUEST_ID, Example
-from api.inputs import input_schema
+from api.examples import REQUEST_ID, Example
+from api.inputs import KEY_FORM, input_schema
 from api.problems import MEDIA_TYPE
 from api.views import Accepted, TaskChanged, View
 from core import errors
@@ -30,7 +30,7 @@ def _parameter(name: str, description: str, **schema: Any) -> dict[str, Any]:
 _PREFER = _parameter(
     "Prefer", "`wait=N` waits for execution, N seconds and 30 at most (RFC 7240).", examples=["wait=5"]
 )
-_KEY = _parameter("Idempotency-Key", "The idempotency key, as in the body: 1 to 255 visible ASCII characters.")
+_KEY = _parameter("Idempotency-Key", "The idempotency key, as in the body.", **KEY_FORM)
 _CORRELATION = _parameter("X-Request-ID", "Echoed in the answer and the logs: 1 to 128 visible ASCII characters.")
 _IF_NONE_MATCH = _parameter("If-None-Match", "The ETag of an earlier answer: 304 where nothing changed (RFC 9110).")
 
@@ -68,7 +68,7 @@ _WRITES = (
 
 
 def write_operation(
-    kind: type[Command], *, executed: int, sends: Example, returns: Example, without: Iterable[str] = ()
+    kind: type[Command], *, executed: int, sends: Example, returns: str, without: Iterable[str] = ()
 ) -> Operation:
     """Describe a write: 202 when it is accepted, `executed` within the wait, or a refusal."""
     content = {"schema": input_schema(kind, without=frozenset(without)), "example": sends}
@@ -76,14 +76,14 @@ def write_operation(
         "status_code": 202,
         "response_model": Accepted,
         "responses": {
-            202: _answer(
+            202: answer(
                 "Committed and queued; it will be executed once, whatever happens.",
-                ACCEPTED,
+                "accepted",
                 _LOCATED | RETRY_AFTER | _REPLAYED,
             ),
             executed: {
                 "model": TaskChanged,
-                **_answer(
+                **answer(
                     "Executed within the time that `Prefer: wait=N` gave it.",
                     returns,
                     _LOCATED | _APPLIED | _REPLAYED | _TAGGED,
@@ -100,11 +100,11 @@ def write_operation(
 
 
 def read_operation(
-    view: type[View], scope: Scope, returns: Example, *, tagged: bool = False, polled: bool = False
+    view: type[View], scope: Scope, returns: str, *, tagged: bool = False, polled: bool = False
 ) -> Operation:
     """Describe a read: whether its answer has an ETag, and may say when to look again."""
     headers = (_TAGGED if tagged else {}) | (RETRY_AFTER if polled else {})
-    answers: Responses = {200: _answer("The document.", returns, headers)}
+    answers: Responses = {200: answer("The document.", returns, headers)}
     if tagged:
         answers[304] = {
             "description": "Nothing changed since the answer with this ETag.",
@@ -128,9 +128,10 @@ def problems(*kinds: type[DomainError], headers: Mapping[int, dict[str, Any]] | 
     return {status: _problem(members, (headers or {}).get(status, {})) for status, members in sorted(by_status.items())}
 
 
-def _answer(description: str, example: Example, headers: dict[str, Any]) -> dict[str, Any]:
-    content = {"application/json": {"example": example}}
-    return {"description": description, "headers": CORRELATED | headers, "content": content}
+def answer(description: str, example: str, headers: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Describe an answer of JSON with one of the examples that api.examples names."""
+    content = {"application/json": {"examples": {example: {"$ref": f"#/components/examples/{example}"}}}}
+    return {"description": description, "headers": CORRELATED | dict(headers or {}), "content": content}
 
 
 def _needs(scope: str) -> list[dict[str, list[str]]]:

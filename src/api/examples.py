@@ -42,10 +42,6 @@ CREATE_TASK: Example = {
 }
 UPDATE_TASK: Example = {"status": "completed", "completed_note": "Jane confirmed the next call."}
 
-ACCEPTED: Example = {"task": {"id": TASK_ID}, "request_id": REQUEST_ID, "request_status": "queued"}
-CREATED: Example = {"task": TASK, "request_id": REQUEST_ID, "request_status": "succeeded"}
-UPDATED: Example = {"task": COMPLETED_TASK, "request_id": REQUEST_ID, "request_status": "succeeded"}
-
 REQUEST: Example = {
     "id": REQUEST_ID,
     "status": "succeeded",
@@ -73,7 +69,16 @@ AUDIT_EVENT: Example = {
     "error": None,
 }
 
-TASK_PAGE: Example = {"tasks": [TASK], "request_id": REQUEST_ID}
-TASK_FOUND: Example = {"task": TASK, "pending": [], "request_id": REQUEST_ID}
-REQUEST_FOUND: Example = {"request": REQUEST}
-AUDIT_EVENT_PAGE: Example = {"audit_events": [AUDIT_EVENT], "request_id": REQUEST_ID}
+# By the names that the document refers to them by: FastAPI leaves null members out of what it writes in place.
+ANSWERS: dict[str, Example] = {
+    "accepted": {"task": {"id": TASK_ID}, "request_id": REQUEST_ID, "request_status": "queued"},
+    "task_created": {"task": TASK, "request_id": REQUEST_ID, "request_status": "succeeded"},
+    "task_updated": {"task": COMPLETED_TASK, "request_id": REQUEST_ID, "request_status": "succeeded"},
+    "task_page": {"tasks": [TASK], "request_id": REQUEST_ID},
+    "task_found": {"task": TASK, "pending": [], "request_id": REQUEST_ID},
+    "request_found": {"request": REQUEST},
+    "alive": {"status": "ok"},
+    "ready": {"status": "ready", "postgres": "ok", "broker": "ok"},
+    "not_ready": {"status": "unavailable", "postgres": "unreachable", "broker": "ok"},
+    "audit_event_page": {"audit_events": [AUDIT_EVENT], "request_id": REQUEST_ID},
+}

@@ -17,8 +17,9 @@ A = TypeVar("A", bound=StrictModel)
 
 KEY = "idempotency_key"
 _KEY_ADAPTER: TypeAdapter[str] = TypeAdapter(IdempotencyKey)
+KEY_FORM = _KEY_ADAPTER.json_schema()
 _KEY_SCHEMA = {
-    **_KEY_ADAPTER.json_schema(),
+    **KEY_FORM,
     "description": "Stable client-generated key that makes retries safe for this write.",
 }
 

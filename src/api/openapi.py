@@ -6,6 +6,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
+from api.examples import ANSWERS
 from api.views import Problem
 
 _SCHEMES = {
@@ -35,4 +36,5 @@ def _complete(document: dict[str, Any]) -> dict[str, Any]:
     components = document["components"]
     components["schemas"] |= definitions["$defs"]
     components["securitySchemes"] = _SCHEMES
+    components["examples"] = {name: {"value": answer} for name, answer in ANSWERS.items()}
     return document

@@ -9,7 +9,6 @@ from pydantic import Field
 from api.access import AuditReader
 from api.answers import found
 from api.documentation import read_operation
-from api.examples import AUDIT_EVENT_PAGE
 from api.exchange import CurrentExchange, Waits
 from api.reads import settle
 from api.routes.tasks import TaskId
@@ -50,7 +49,7 @@ def _arguments(query: TrailQuery, task_id: str | None) -> ListAuditEvents:
 @router.get(
     "/v1/audit-events",
     summary="List audit events",
-    **read_operation(AuditEventPage, "audit:read", AUDIT_EVENT_PAGE),
+    **read_operation(AuditEventPage, "audit:read", "audit_event_page"),
 )
 async def list_audit_events_(
     caller: AuditReader, exchange: CurrentExchange, query: Annotated[AuditQuery, Query()]
@@ -67,7 +66,7 @@ async def list_audit_events_(
 @router.get(
     "/v1/tasks/{task_id}/audit-events",
     summary="List the audit events of a task",
-    **read_operation(AuditEventPage, "audit:read", AUDIT_EVENT_PAGE),
+    **read_operation(AuditEventPage, "audit:read", "audit_event_page"),
 )
 async def list_task_audit_events(
     caller: AuditReader,

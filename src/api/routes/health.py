@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from api.access import Allowed
-from api.documentation import CORRELATED, RETRY_AFTER, problems
+from api.documentation import CORRELATED, RETRY_AFTER, answer, problems
 from api.exchange import CurrentExchange
 from api.views import View
 from core.errors import MissingRequiredScope, Unauthorized, Unavailable
@@ -16,6 +16,7 @@ from core.errors import MissingRequiredScope, Unauthorized, Unavailable
 router = APIRouter(tags=["operation"])
 
 _metrics_reader = Allowed("admin")
+_METRIC = "# TYPE process_open_fds gauge\nprocess_open_fds 23.0\n"
 
 
 class Alive(View):
@@ -35,7 +36,7 @@ class Readiness(View):
     broker: Literal["ok", "unreachable"]
 
 
-@router.get("/livez", summary="Is the process alive?", response_model=Alive, responses={200: {"headers": CORRELATED}})
+@router.get("/livez", summary="Is the process alive?", response_model=Alive, responses={200: answer("It is.", "alive")})
 async def livez() -> Response:
     """Answer 200 as long as the process can answer."""
     return Response(Alive().model_dump_json(), media_type="application/json")
@@ -46,12 +47,8 @@ async def livez() -> Response:
     summary="Can the process serve?",
     response_model=Readiness,
     responses={
-        200: {"headers": CORRELATED},
-        503: {
-            "description": "Postgres cannot be reached.",
-            "model": Readiness,
-            "headers": CORRELATED | RETRY_AFTER,
-        },
+        200: answer("It can, if perhaps without the broker.", "ready"),
+        503: {"model": Readiness, **answer("Postgres cannot be reached.", "not_ready", RETRY_AFTER)},
     },
 )
 async def readyz(exchange: CurrentExchange) -> Response:
@@ -79,9 +76,14 @@ def _is_local(request: Request) -> bool:
     summary="Prometheus metrics",
     response_class=Response,
     responses={
-        200: {"content": {CONTENT_TYPE_LATEST: {"schema": {"type": "string"}}}, "headers": CORRELATED},
+        200: {
+            "description": "The metrics in Prometheus's text format.",
+            "content": {CONTENT_TYPE_LATEST: {"schema": {"type": "string"}, "example": _METRIC}},
+            "headers": CORRELATED,
+        },
         **problems(Unauthorized, MissingRequiredScope, Unavailable),
     },
+    openapi_extra={"security": [{}, {"bearer": ["admin"]}]},
 )
 async def metrics(request: Request) -> Response:
     """Return the metrics of this process, to this machine itself or to a token with the scope admin."""

@@ -8,7 +8,6 @@ from pydantic import Field
 from api.access import TaskReader
 from api.answers import tagged
 from api.documentation import read_operation
-from api.examples import REQUEST_FOUND
 from api.exchange import CurrentExchange, Waits
 from api.reads import settle
 from api.views import RequestFound, RequestView
@@ -29,7 +28,7 @@ class RequestByKey(Waits):
     idempotency_key: IdempotencyKey = Field(description="The key under which the write was sent.")
 
 
-_OPERATION = read_operation(RequestFound, "tasks:read", REQUEST_FOUND, tagged=True, polled=True)
+_OPERATION = read_operation(RequestFound, "tasks:read", "request_found", tagged=True, polled=True)
 
 
 @router.get(

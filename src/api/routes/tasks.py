@@ -9,7 +9,7 @@ from pydantic import Field
 from api.access import TaskReader, TaskWriter
 from api.answers import found, tagged, task_tag, written
 from api.documentation import read_operation, write_operation
-from api.examples import CREATE_TASK, CREATED, TASK_FOUND, TASK_PAGE, UPDATE_TASK, UPDATED
+from api.examples import CREATE_TASK, UPDATE_TASK
 from api.exchange import NO_PARAMETERS, Body, CurrentExchange, Waits
 from api.inputs import parse_command, parse_members
 from api.reads import get_task_and_pending, settle
@@ -35,7 +35,7 @@ class ListTasksQuery(ListTasks, Waits):
     "/v1/tasks",
     summary="Create a task",
     dependencies=NO_PARAMETERS,
-    **write_operation(CreateTask, executed=201, sends=CREATE_TASK, returns=CREATED),
+    **write_operation(CreateTask, executed=201, sends=CREATE_TASK, returns="task_created"),
 )
 async def create_task(caller: TaskWriter, exchange: CurrentExchange, body: Body) -> Response:
     """Queue the creation of a task; answers 202 with the task's id, or 201 after `Prefer: wait=N`."""
@@ -47,7 +47,7 @@ async def create_task(caller: TaskWriter, exchange: CurrentExchange, body: Body)
     "/v1/tasks/{task_id}",
     summary="Complete, cancel or reopen a task",
     dependencies=NO_PARAMETERS,
-    **write_operation(UpdateTask, executed=200, sends=UPDATE_TASK, returns=UPDATED, without=["task_id"]),
+    **write_operation(UpdateTask, executed=200, sends=UPDATE_TASK, returns="task_updated", without=["task_id"]),
 )
 async def update_task(caller: TaskWriter, exchange: CurrentExchange, task_id: TaskId, body: Body) -> Response:
     """Queue an update of a task; answers 202, or 200 after `Prefer: wait=N`."""
@@ -56,7 +56,7 @@ async def update_task(caller: TaskWriter, exchange: CurrentExchange, task_id: Ta
     return await written(exchange, Submission(caller, "api", command, key, request_id=exchange.id), HTTPStatus.OK)
 
 
-@router.get("/v1/tasks", summary="List tasks", **read_operation(TaskPage, "tasks:read", TASK_PAGE))
+@router.get("/v1/tasks", summary="List tasks", **read_operation(TaskPage, "tasks:read", "task_page"))
 async def list_tasks_(
     caller: TaskReader, exchange: CurrentExchange, query: Annotated[ListTasksQuery, Query()]
 ) -> Response:
@@ -71,7 +71,7 @@ async def list_tasks_(
 @router.get(
     "/v1/tasks/{task_id}",
     summary="Get a task",
-    **read_operation(TaskFound, "tasks:read", TASK_FOUND, tagged=True),
+    **read_operation(TaskFound, "tasks:read", "task_found", tagged=True),
 )
 async def get_task_(
     request: Request, caller: TaskReader, exchange: CurrentExchange, task_id: TaskId, query: Annotated[Waits, Query()]
