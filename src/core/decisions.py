@@ -42,7 +42,7 @@ class Verdict:
         """Return how the request ends."""
         instance = f"/v1/requests/{self.request.id}"
         problem = self.error.problem(request_id=self.request.id, instance=instance) if self.error else None
-        return Finish(self.request, self.decided_at, problem)
+        return Finish(self.request.tenant_id, self.request.id, self.decided_at, problem)
 
     def audit_event(self) -> AuditEvent:
         """Return the event that the audit trail keeps."""

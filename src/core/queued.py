@@ -6,12 +6,13 @@ from datetime import datetime
 from operator import itemgetter
 from typing import Any, LiteralString
 
-import orjson
 from psycopg import Connection
 from psycopg.rows import class_row
 
+from core import sets
 from core.errors import Problem
 from core.queue import Batch, Lane
+from core.requests import RequestRow
 from core.tasks.model import Source
 from core.tenancy.model import ActorType
 
@@ -44,7 +45,8 @@ class QueuedRequest:
 class Finish:
     """How a request ends; `error` is its problem document when it failed."""
 
-    request: QueuedRequest
+    tenant_id: str
+    id: str
     finished_at: datetime
     error: Problem | None
 
@@ -88,11 +90,10 @@ _PUT_OFF: LiteralString = """
     UPDATE requests r SET sent_at = now() FROM waiting WHERE (r.tenant_id, r.id) = (waiting.tenant_id, waiting.id)
     RETURNING r.tenant_id, r.id, r.seq, r.sent_at
 """
-_FINISH: LiteralString = """
+_FINISH: LiteralString = f"""
     UPDATE requests r SET status = CASE WHEN new.error IS NULL THEN 'succeeded' ELSE 'failed' END,
         finished_at = new.finished_at, error = new.error, attempts = r.attempts + %(runs)s
-    FROM unnest(%(tenant_id)s::text[], %(id)s::text[], %(finished_at)s::timestamptz[], %(error)s::jsonb[])
-        AS new (tenant_id, id, finished_at, error)
+    FROM {sets.recordset(RequestRow, ("tenant_id", "id", "finished_at", "error"))}
     WHERE (r.tenant_id, r.id) = (new.tenant_id, new.id)
 """
 _COUNT_RUN: LiteralString = """
@@ -131,16 +132,7 @@ def put_off(connection: Connection[Any], batch: Batch) -> tuple[Batch, datetime 
 
 def finish_requests(connection: Connection[Any], finishes: Sequence[Finish], *, runs: int) -> None:
     """Write the final status of requests by one statement, and add `runs` to their attempts."""
-    connection.execute(
-        _FINISH,
-        {
-            "tenant_id": [each.request.tenant_id for each in finishes],
-            "id": [each.request.id for each in finishes],
-            "finished_at": [each.finished_at for each in finishes],
-            "error": [each.error and orjson.dumps(each.error).decode() for each in finishes],
-            "runs": runs,
-        },
-    )
+    connection.execute(_FINISH, {**sets.rows(finishes), "runs": runs})
 
 
 def count_runs(connection: Connection[Any], requests: Sequence[QueuedRequest], runs: int) -> None:
