@@ -49,9 +49,9 @@ def token(make_token: MakeToken) -> str:
 
 
 @pytest.fixture(scope="session")
-def web(settings: Settings, worker: Worker) -> Iterator[str]:
+def web(settings: Settings, worker: Worker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Where a web process listens."""
-    process = Web(settings)
+    process = Web(settings, tmp_path_factory.mktemp("web") / "log")
     yield process.url
     process.stop()
 

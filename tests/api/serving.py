@@ -49,9 +49,9 @@ def running(app: FastAPI) -> Iterator[str]:
 
 
 class Web:
-    """A web process, started as the Procfile does."""
+    """A web process, started as the Procfile does; nothing that a client does may be an error of its own."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, log: Path) -> None:
         port = str(choose_port())
         self.url = f"http://{LOOPBACK}:{port}"
         (line,) = [line for line in (ROOT / "Procfile").read_text().splitlines() if line.startswith("web: ")]
@@ -61,7 +61,9 @@ class Web:
             .replace("${BATON_PORT:-8765}", port)
         ).split()
         words = [str(Path(sys.prefix, "bin", program)), *options]
-        self._process = subprocess.Popen(words, env=os.environ | _urls(settings), cwd=ROOT)
+        self._log = log
+        with log.open("wb") as stderr:
+            self._process = subprocess.Popen(words, env=os.environ | _urls(settings), cwd=ROOT, stderr=stderr)
         wait_until(self._is_ready)
 
     def _is_ready(self) -> bool:
@@ -74,6 +76,9 @@ class Web:
     def stop(self) -> None:
         self._process.terminate()
         self._process.wait(60)
+        lines = self._log.read_text().splitlines()
+        assert [line for line in lines if " level=error " in line or "Traceback" in line] == []
+        assert "Application shutdown complete." in lines[-2]
 
 
 def _urls(settings: Settings) -> dict[str, str]:

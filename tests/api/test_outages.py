@@ -1,15 +1,18 @@
-"""Outages between the acceptance of a write and its answer."""
+"""Writes for which the servers or the room are missing."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
 import pytest
+from psycopg import Connection
 
 from api.app import create_app
 from core.errors import Unavailable
 from core.settings import Settings
-from tests.api.asking import WAIT, Api, accepted
-from tests.api.serving import running
+from tests.api.asking import WAIT, Api, accepted, problem_of
+from tests.api.serving import running, serving
+from tests.concurrency import wait_until
 
 
 def test_a_write_that_is_accepted_is_answered_so_when_postgres_goes_while_its_client_waits(
@@ -28,3 +31,25 @@ def test_a_write_that_is_accepted_is_answered_so_when_postgres_goes_while_its_cl
             receipt = accepted(asking.post("/v1/tasks", {"title": "x"}, headers=WAIT))
 
     assert api.finished(receipt["request_id"])["status"] == "succeeded"
+
+
+def test_more_writes_than_may_wait_are_refused_and_those_that_wait_are_accepted(
+    settings: Settings, api: Api, connection: Connection[Any]
+) -> None:
+    with serving(settings, intake_backlog=1) as url, httpx.Client(base_url=url, timeout=60) as http:
+        asking = Api(http, api.token)
+        with ThreadPoolExecutor(20) as threads:
+            # One is being committed, one waits behind it, and there is room for no other.
+            with connection.transaction():
+                connection.execute("LOCK TABLE requests IN EXCLUSIVE MODE")
+                answers = [threads.submit(asking.post, "/v1/tasks", {"title": "x"}) for _ in range(20)]
+                wait_until(lambda: sum(answer.done() for answer in answers) == 18)
+            responses = [answer.result() for answer in answers]
+
+    taken = [response for response in responses if response.status_code == 202]
+    for response in responses:
+        if response not in taken:
+            problem = problem_of(response, 429, "queue_full")
+            assert response.headers["retry-after"] == str(problem["retry_after_seconds"]) == "1"
+    assert {api.finished(accepted(response)["request_id"])["status"] for response in taken} == {"succeeded"}
+    assert len(api.get("/v1/tasks").json()["tasks"]) == len(taken) == 2
