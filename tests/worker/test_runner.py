@@ -3,12 +3,17 @@
 from collections.abc import Callable
 from typing import Any
 
+import psycopg
 import pytest
+from celery.worker import state as celery_state
 from psycopg import Connection
 
 import core.execution
-from core.tasks.commands import CreateTask
+import worker.runner
+from core.tasks.commands import CreateTask, UpdateTask
 from core.tasks.queries import save_tasks
+from tests.concurrency import beside
+from tests.proxy import WeakServer
 from tests.workspaces import Workspace
 from worker.runner import Runner
 
@@ -54,3 +59,80 @@ def test_a_database_that_fails_is_tried_again_and_never_counts_as_an_attempt(
     assert workspace.statuses([receipt]) == ["succeeded"]
     assert workspace.request(receipt).attempts == 1
     assert len(workspace.events()) == 1
+
+
+def test_a_message_is_held_while_postgres_is_away_and_executed_when_it_is_back(
+    workspace: Workspace, weak_postgres: WeakServer, new_runner: Callable[..., Runner]
+) -> None:
+    (receipt,) = workspace.accept(CreateTask(title="Call Jane"))
+    weak_postgres.proxy.cut()
+    runner = new_runner(weak_postgres.settings)
+    with beside(lambda: runner.execute(workspace.batch(receipt), alone=False)) as executing:
+        assert not executing.done()
+        weak_postgres.proxy.restore()
+
+    assert [request.id for request in executing.result().finished] == [receipt.request_id]
+    assert workspace.statuses([receipt]) == ["succeeded"]
+
+
+def test_a_message_is_dropped_when_patience_ends_and_the_request_stays_queued(
+    workspace: Workspace,
+    weak_postgres: WeakServer,
+    new_runner: Callable[..., Runner],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (receipt,) = workspace.accept(CreateTask(title="Call Jane"))
+    weak_postgres.proxy.cut()
+    monkeypatch.setattr(worker.runner, "_PATIENCE", 0.0)
+
+    with pytest.raises(psycopg.OperationalError):
+        new_runner(weak_postgres.settings).execute(workspace.batch(receipt), alone=False)
+
+    assert workspace.statuses([receipt]) == ["queued"]
+
+
+def test_a_worker_that_is_told_to_stop_does_not_wait_for_postgres(
+    workspace: Workspace,
+    weak_postgres: WeakServer,
+    new_runner: Callable[..., Runner],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (receipt,) = workspace.accept(CreateTask(title="Call Jane"))
+    weak_postgres.proxy.cut()
+    monkeypatch.setattr(worker.runner, "_PATIENCE", 1_000_000.0)
+    monkeypatch.setattr(celery_state, "should_stop", 0)
+
+    with pytest.raises(psycopg.OperationalError):
+        new_runner(weak_postgres.settings).execute(workspace.batch(receipt), alone=False)
+
+
+@either_way
+def test_without_valkey_a_message_in_hand_is_executed_all_the_same(
+    workspace: Workspace, weak_valkey: WeakServer, new_runner: Callable[..., Runner], *, alone: bool
+) -> None:
+    (receipt,) = workspace.accept(CreateTask(title="Call Jane"))
+    weak_valkey.proxy.cut()
+
+    new_runner(weak_valkey.settings).execute(workspace.batch(receipt), alone=alone)
+
+    assert workspace.statuses([receipt]) == ["succeeded"]
+
+
+def test_whoever_waits_is_woken_after_the_commit(
+    workspace: Workspace, runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receipts = workspace.accept(CreateTask(title="Call Jane"), UpdateTask(task_id="task_none"))
+    seen: list[tuple[list[str], list[str]]] = []
+    monkeypatch.setattr(runner._waker, "wake", lambda ids: seen.append((ids, workspace.statuses(receipts))))
+
+    runner.execute(workspace.batch(*receipts), alone=False)
+
+    assert seen == [([receipt.request_id for receipt in receipts], ["succeeded", "failed"])]
+
+
+def test_a_connection_that_broke_between_messages_is_made_anew(workspace: Workspace, runner: Runner) -> None:
+    for _ in range(3):
+        (receipt,) = workspace.accept(CreateTask(title="Call Jane"))
+        runner.execute(workspace.batch(receipt), alone=False)
+        assert workspace.statuses([receipt]) == ["succeeded"]
+        workspace.connection.execute("SELECT pg_terminate_backend(%s, 10000)", (runner._connect().info.backend_pid,))
