@@ -1,8 +1,10 @@
 """HTTP on the wire: `uvicorn --http api.protocol:Protocol`. What is not HTTP, or no end of it, is refused as a problem.
 
-Such requests never reach the application; uvicorn would answer them in plain text, and hold headers of any size.
+Such requests never reach the application; uvicorn would answer them in plain text, hold headers of any size, and wait
+for their end for ever.
 """
 
+import asyncio
 from http import HTTPStatus
 
 import orjson
@@ -27,11 +29,30 @@ class HeadersTooLarge(DomainError):
     code, status, title = "headers_too_large", 431, "The request's headers are too large"
 
 
+class RequestTimedOut(DomainError):
+    """The request's headers did not arrive in time (RFC 9110, section 15.5.9)."""
+
+    code, status, title, retryable = "request_timeout", 408, "The request did not arrive in time", True
+
+
 class Protocol(HttpToolsProtocol):
-    """uvicorn's protocol, with a bound on headers and with refusals in the form of every other."""
+    """uvicorn's protocol, with bounds on what comes before a body, and with refusals in the form of every other."""
+
+    head_seconds = 30.0
 
     _in_head = True
     _head_bytes = 0
+    _head_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Wait for the first request."""
+        super().connection_made(transport)  # type: ignore[arg-type]  # uvicorn narrows it
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait no more."""
+        self._stop_waiting()
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Take what arrived; whether a head has ended is known where a piece ends."""
@@ -44,11 +65,13 @@ class Protocol(HttpToolsProtocol):
         """Begin a request."""
         super().on_message_begin()
         self._in_head = True
+        self._await_head()
 
     def on_headers_complete(self) -> None:
         """Begin the request's body."""
         super().on_headers_complete()
         self._in_head = False
+        self._stop_waiting()
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what the parser does not take; its message says no more than that."""
@@ -56,6 +79,22 @@ class Protocol(HttpToolsProtocol):
         self._refuse(
             MalformedRequest("The request is not valid HTTP/1.1: check its request line, headers and framing.")
         )
+
+    def _await_head(self) -> None:
+        if self._head_timer is None:
+            self._head_timer = self.loop.call_later(self.head_seconds, self._give_up)
+
+    def _stop_waiting(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _give_up(self) -> None:
+        self._head_timer = None
+        if self.cycle is not None and not self.cycle.response_complete:  # type: ignore[redundant-expr]  # None at first
+            self._await_head()
+        elif not self.transport.is_closing():
+            self._refuse(RequestTimedOut(f"The headers of a request must arrive within {self.head_seconds:g} s."))
 
     def _refuse(self, error: DomainError) -> None:
         request_id = new_id("req")

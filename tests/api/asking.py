@@ -98,7 +98,7 @@ def problem_of(response: httpx.Response, status: int, code: str) -> Json:
     assert problem["request_id"].startswith("req_")
     assert problem["title"]
     assert problem["detail"]
-    assert problem["retryable"] == (status in {429, 503})
+    assert problem["retryable"] == (status in {408, 429, 503})
     assert {"Traceback", "SELECT", "psycopg", "pydantic"}.isdisjoint(problem["detail"].split())
     return problem
 

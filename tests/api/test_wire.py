@@ -6,7 +6,11 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from api.app import create_app
+from api.protocol import Protocol
+from core.settings import Settings
 from tests.api.asking import PATIENCE_SECONDS, Api, curl, needs_curl, parse, problem_of, speak
+from tests.api.serving import Worker, running
 from tests.workspaces import Workspace
 
 BODY = b'{"title":"x"}'
@@ -119,6 +123,34 @@ def _answer_to_the_patient(url: str, head: bytes) -> bytes:
             except TimeoutError:
                 connection.settimeout(PATIENCE_SECONDS)
         pytest.fail("all of it was taken")
+
+
+class _Hasty(Protocol):
+    head_seconds = 0.2
+
+
+@pytest.mark.parametrize(
+    "sent", [b"", b"GET /livez HTTP/1.1\r\n", b"GET /livez HTTP/1.1\r\nHost: baton\r\n\r\nGET "], ids=repr
+)
+def test_a_connection_whose_request_does_not_come_is_closed(settings: Settings, sent: bytes) -> None:
+    with running(create_app(settings), http=_Hasty) as url:
+        answers = speak(url, sent)
+
+    *before, last = answers.rpartition(b"HTTP/1.1 408")
+    assert (b'{"status":"ok"}' in before[0]) == (b"livez HTTP/1.1\r\nHost" in sent)
+    problem_of(parse(before[1] + last), 408, "request_timeout")
+
+
+def test_a_long_answer_is_not_cut_by_the_bound_on_headers(settings: Settings, api: Api, worker: Worker) -> None:
+    with running(create_app(settings), http=_Hasty) as url, worker.frozen():
+        path = f"/v1/requests/{api.submit()['request_id']}"
+        asked = httpx.get(
+            f"{url}{path}",
+            headers={"Authorization": f"Bearer {api.token}", "Prefer": "wait=1"},
+            timeout=PATIENCE_SECONDS,
+        )
+
+    assert asked.json()["request"]["status"] == "queued"
 
 
 def test_headers_just_below_the_bound_are_read(api: Api) -> None:
