@@ -89,3 +89,11 @@ def agent_api(make_api: MakeApi, agent: Caller) -> Api:
 def stranger_api(make_api: MakeApi, stranger: Caller) -> Api:
     """The API as somebody of another workspace sees it."""
     return make_api(caller=stranger)
+
+
+@pytest.fixture
+def nothing_is_accepted(connection: Connection[Any], tenant: str) -> Iterator[None]:
+    """Hold a test to leaving no request in the workspace, whatever it sends."""
+    yield
+    found = connection.execute("SELECT id, command, payload FROM requests WHERE tenant_id = %s", [tenant])
+    assert found.fetchall() == []

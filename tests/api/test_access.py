@@ -1,4 +1,3 @@
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -41,16 +40,8 @@ OPERATIONS = [
 every_operation = pytest.mark.parametrize("operation", OPERATIONS, ids=lambda each: f"{each.method} {each.path}")
 
 
-@pytest.fixture
-def requests_of(connection: Connection[Any], tenant: str) -> Iterator[None]:
-    """Nothing is accepted."""
-    yield
-    found = connection.execute("SELECT count(*) FROM requests WHERE tenant_id = %s", [tenant]).fetchone()
-    assert found == (0,)
-
-
 @every_operation
-@pytest.mark.usefixtures("requests_of")
+@pytest.mark.usefixtures("nothing_is_accepted")
 def test_every_other_scope_together_is_not_enough(make_api: MakeApi, operation: Operation) -> None:
     api = make_api(*(scope for scope in SCOPES if scope != operation.scope))
 
@@ -105,7 +96,7 @@ def test_a_missing_scope_is_told_before_any_other_fault(make_api: MakeApi, opera
     ],
     ids=lambda header: repr(header)[:30],
 )
-@pytest.mark.usefixtures("requests_of")
+@pytest.mark.usefixtures("nothing_is_accepted")
 def test_without_a_known_token_nothing_is_served(
     http: httpx.Client, operation: Operation, authorization: str | None
 ) -> None:
