@@ -81,7 +81,7 @@ def upgrade() -> None:
         postgresql_where=sa.text("idempotency_key IS NOT NULL"),
     )
     op.create_index(
-        "requests_queued_by_lane", "requests", ["lane", "sent_at"], postgresql_where=sa.text("status = 'queued'")
+        "requests_queued_by_lane", "requests", ["lane", "sent_at"], postgresql_where=sa.text("finished_at IS NULL")
     )
     op.create_index(
         "requests_queued_by_task",

@@ -58,7 +58,7 @@ _FIELDS: LiteralString = ", ".join(f"r.{column}" for column in QueuedRequest.__d
 #
 # The form leaves the planner one way, since the statistics of a queue are never true: by the primary key from the ids
 # to their tasks, by the partial index along each task's line, by the primary key to the rows. OFFSET 0 keeps the first
-# step as it stands. "finished_at IS NULL" says "queued" without offering an index that holds the whole queue.
+# step as it stands. "NOT IN" says "queued" without offering either index of the queue.
 _LOCK: LiteralString = f"""
     SELECT {_FIELDS} FROM (
         SELECT line.tenant_id, line.id FROM (
@@ -67,7 +67,7 @@ _LOCK: LiteralString = f"""
             CROSS JOIN LATERAL (
                 SELECT * FROM requests WHERE tenant_id = named.tenant_id AND id = named.id OFFSET 0
             ) n
-            WHERE n.finished_at IS NULL
+            WHERE n.status NOT IN ('succeeded', 'failed')
         ) task
         CROSS JOIN LATERAL (
             SELECT tenant_id, id, seq FROM requests
@@ -76,7 +76,7 @@ _LOCK: LiteralString = f"""
         ) line
         ORDER BY line.seq LIMIT %(limit)s
     ) first JOIN requests r USING (tenant_id, id)
-    WHERE r.finished_at IS NULL
+    WHERE r.status NOT IN ('succeeded', 'failed')
     ORDER BY r.seq FOR UPDATE OF r
 """
 # Passes over what others are executing: waiting for it here, out of line, could be a deadlock.
@@ -85,7 +85,7 @@ _PUT_OFF: LiteralString = """
         SELECT tenant_id, id
         FROM unnest(%(tenants)s::text[], %(ids)s::text[]) AS named (tenant_id, id)
         JOIN requests r USING (tenant_id, id)
-        WHERE r.finished_at IS NULL FOR UPDATE OF r SKIP LOCKED
+        WHERE r.status NOT IN ('succeeded', 'failed') FOR UPDATE OF r SKIP LOCKED
     )
     UPDATE requests r SET sent_at = now() FROM waiting WHERE (r.tenant_id, r.id) = (waiting.tenant_id, waiting.id)
     RETURNING r.tenant_id, r.id, r.seq, r.sent_at

@@ -27,7 +27,7 @@ _CLAIM: LiteralString = """
     UPDATE requests r SET sent_at = now(), sends = r.sends + 1
     FROM (
         SELECT tenant_id, id FROM requests
-        WHERE lane = %(lane)s AND status = 'queued'
+        WHERE lane = %(lane)s AND finished_at IS NULL
             AND sent_at < least(now() - make_interval(secs => %(resend_after)s), %(oldest_waiting)s)
             AND sent_at < now() - make_interval(secs => %(resend_after)s * (1 + sends))
         ORDER BY sent_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
