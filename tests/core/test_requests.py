@@ -4,7 +4,7 @@ from typing import Any
 
 from psycopg import AsyncConnection
 
-from core.requests import get_request, get_request_by_key, list_pending
+from core.requests import get_request, get_request_by_key, list_pending, waiting_longer_than
 from core.tasks.commands import CreateTask, UpdateTask
 from core.tenancy.model import Caller
 from tests.workspaces import Workspace
@@ -84,3 +84,19 @@ async def test_a_failed_request_carries_the_problem(
         "request_id": receipt.request_id,
         "retryable": False,
     }
+
+
+def test_who_waits_for_long_is_counted_by_lane(workspace: Workspace) -> None:
+    before = {lane: count for lane, count, _ in waiting_longer_than(workspace.connection, 3600)}
+    (old,) = workspace.accept(CreateTask(title="Call Jane"), lane="bulk")
+    workspace.accept(CreateTask(title="Call Joe"), lane="bulk")
+    workspace.connection.execute(
+        "UPDATE requests SET accepted_at = now() - interval '10 years' WHERE (tenant_id, id) = (%s, %s)",
+        (workspace.tenant_id, old.request_id),
+    )
+
+    waiting = {lane: (count, longest) for lane, count, longest in waiting_longer_than(workspace.connection, 3600)}
+
+    assert waiting["bulk"][0] == before.get("bulk", 0) + 1
+    assert waiting["bulk"][1] > 9 * 365 * 24 * 3600
+    workspace.execute(old)
