@@ -4,7 +4,10 @@ import random
 import threading
 from collections import defaultdict
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import psycopg
@@ -189,3 +192,41 @@ def test_a_front_end_that_commits_late_cannot_make_two_workers_decide_on_the_sam
     assert (workspace.task(task_id).status, workspace.task(task_id).revision) == ("canceled", 2)
     created, canceled, refused = workspace.events(task_id)
     assert [created.new_status, canceled.new_status, refused.previous_status] == ["open", "canceled", "canceled"]
+
+
+def test_front_ends_that_write_to_one_task_at_once_leave_a_trail_without_a_gap(workspace: Workspace) -> None:
+    task_ids = [workspace.create(f"Task {number}") for number in range(3)]
+    messages: list[Receipt] = []
+    ended = threading.Event()
+
+    def submit(seed: int) -> None:
+        chance = random.Random(seed)
+        for _ in range(25):
+            messages.extend(workspace.update(chance.choice(task_ids), chance.choice(["open", "completed", "canceled"])))
+
+    def work(seed: int) -> None:
+        chance = random.Random(seed)
+        with connect(workspace.settings, keyed_plans=True) as connection:
+            while not ended.is_set() or messages:
+                try:
+                    batch = workspace.batch(messages.pop())
+                except IndexError:
+                    continue
+                while batch:
+                    if chance.random() < 0.3:
+                        batch = workspace.run_alone(batch, connection).left
+                    else:
+                        batch = workspace.execution(connection, limit=2).run(batch).left
+
+    with ThreadPoolExecutor(3) as workers:
+        working = [workers.submit(work, seed) for seed in range(3)]
+        at_once([partial(submit, 100 + seed) for seed in range(5)])
+        ended.set()
+    assert [each.result() for each in working] == [None] * 3
+
+    assert len(workspace.events()) == len(task_ids) + 5 * 25
+    for task_id in task_ids:
+        trail = workspace.events(task_id)
+        assert all(after.previous_status == before.new_status for before, after in pairwise(trail))
+        assert workspace.task(task_id).status == trail[-1].new_status
+        assert workspace.task(task_id).revision == sum(event.outcome == "applied" for event in trail)
