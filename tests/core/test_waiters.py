@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 
 import pytest
 
@@ -45,6 +45,14 @@ async def _listening(waiters: Waiters) -> None:
     await eventually(listens)
 
 
+@contextmanager
+def _expecting(waiters: Waiters, request_id: str) -> Iterator[asyncio.Event]:
+    """Be one of those who may wait."""
+    with waiters.expect(request_id) as event:
+        assert event is not None
+        yield event
+
+
 async def _registered(waiters: Waiters, request_id: str) -> None:
     async def is_registered() -> bool:
         return await waiters._redis.exists(core.waiters._key(request_id)) == 1
@@ -76,7 +84,7 @@ async def test_a_waker_ends_the_wait_for_its_request(settings: Settings, waker: 
     database = Database()
     async with _waiters(settings) as waiters:
         await _listening(waiters)
-        with waiters.expect("req_woken") as event:
+        with _expecting(waiters, "req_woken") as event:
             await _registered(waiters, "req_woken")
             waiting = asyncio.create_task(waiters.wait(event, database.look, _LONG))
             database.finished = True
@@ -92,7 +100,7 @@ async def test_a_waker_ends_the_wait_for_its_request(settings: Settings, waker: 
 async def test_a_wake_up_before_the_wait_begins_is_not_missed(settings: Settings, waker: Waker) -> None:
     async with _waiters(settings) as waiters:
         await _listening(waiters)
-        with waiters.expect("req_early") as event:
+        with _expecting(waiters, "req_early") as event:
             await _registered(waiters, "req_early")
             await asyncio.to_thread(waker.wake, ["req_early"])
             async with asyncio.timeout(30):
@@ -106,7 +114,11 @@ async def test_everybody_who_waits_for_a_request_is_woken_and_nobody_else(settin
     shared, other = Database(finished=True), Database()
     async with _waiters(settings) as waiters:
         await _listening(waiters)
-        with waiters.expect("req_a") as one, waiters.expect("req_a") as two, waiters.expect("req_b") as three:
+        with (
+            _expecting(waiters, "req_a") as one,
+            _expecting(waiters, "req_a") as two,
+            _expecting(waiters, "req_b") as three,
+        ):
             for request_id in ("req_a", "req_b"):
                 await _registered(waiters, request_id)
             both = asyncio.gather(waiters.wait(one, shared.look, _LONG), waiters.wait(two, shared.look, _LONG))
@@ -125,7 +137,7 @@ async def test_two_processes_that_wait_for_different_requests_are_each_told_of_t
     settings: Settings, waker: Waker
 ) -> None:
     async with _waiters(settings) as here, _waiters(settings) as there:
-        with here.expect("req_here") as one, there.expect("req_there") as two:
+        with _expecting(here, "req_here") as one, _expecting(there, "req_there") as two:
             await _listening(here)
             await _listening(there)
             await here._register("req_here")
@@ -141,7 +153,7 @@ async def test_without_a_wake_up_the_database_is_asked(settings: Settings) -> No
     database = Database()
     async with _waiters(settings) as waiters:
         await _listening(waiters)
-        with waiters.expect("req_silent") as event:
+        with _expecting(waiters, "req_silent") as event:
             waiting = asyncio.create_task(waiters.wait(event, database.look, _LONG))
             await _until_looked(database)
             database.finished = True
@@ -155,7 +167,7 @@ async def test_without_valkey_waiting_works_by_asking_the_database(weak_valkey: 
     database = Database()
     getattr(weak_valkey.proxy, fail)()
     async with _waiters(weak_valkey.settings) as waiters:
-        with waiters.expect("req_blind") as event:
+        with _expecting(waiters, "req_blind") as event:
             waiting = asyncio.create_task(waiters.wait(event, database.look, _LONG))
             await _until_looked(database, 3)
             database.finished = True
@@ -177,7 +189,7 @@ async def test_wake_ups_come_again_after_valkey_was_away(weak_valkey: WeakServer
         await eventually(deaf)
         weak_valkey.proxy.restore()
         await _listening(waiters)
-        with waiters.expect("req_again") as event:
+        with _expecting(waiters, "req_again") as event:
             await _registered(waiters, "req_again")
             await asyncio.to_thread(waker.wake, ["req_again"])
 
@@ -188,7 +200,7 @@ async def test_wake_ups_come_again_after_valkey_was_away(weak_valkey: WeakServer
 async def test_a_wait_that_is_in_vain_ends(settings: Settings) -> None:
     database = Database()
     async with _waiters(settings) as waiters:
-        with waiters.expect("req_never") as event:
+        with _expecting(waiters, "req_never") as event:
             assert await waiters.wait(event, database.look, 0.05) is None
 
     assert database.looks
@@ -210,7 +222,7 @@ async def test_many_who_wait_for_one_request_are_bounded_as_well(settings: Setti
 async def test_stopping_ends_every_wait(settings: Settings) -> None:
     async with _waiters(settings) as waiters:
         await _listening(waiters)
-        with waiters.expect("req_1") as event:
+        with _expecting(waiters, "req_1") as event:
             waiting = asyncio.create_task(waiters.wait(event, Database().look, _LONG))
             await asyncio.sleep(0)
             await waiters.stop()
