@@ -165,7 +165,7 @@ async def test_stopping_commits_what_was_submitted_and_refuses_what_comes_later(
         taken = await _begin(intake, workspace, 1, 1, 1, 1, 1)
         stopping = asyncio.create_task(intake.stop())
         await commits.there.wait()
-        with pytest.raises(QueueFull):
+        with pytest.raises(Unavailable):
             await intake.submit([_call(workspace)])
         commits.go.set()
         await stopping

@@ -1,3 +1,4 @@
+import contextlib
 import random
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -10,6 +11,7 @@ from psycopg import AsyncConnection
 from pydantic import ValidationError
 
 from core.audit import ListAuditEvents, list_audit_events
+from core.cursors import encode_cursor
 from core.errors import ValidationFailed
 from core.tasks.commands import CreateTask, UpdateTask
 from core.tasks.model import Task
@@ -228,6 +230,23 @@ async def test_a_cursor_serves_no_other_filter_list_source_or_workspace(
             await attempt
     with pytest.raises(ValidationFailed):
         await list_audit_events(async_connection, tenant_id, ListAuditEvents(cursor=cursor))
+
+
+@pytest.mark.parametrize(
+    "position",
+    [[], [1], [None], [True], [["task_1"]], [{}], ["\x00"], ["task_1", "task_2"], {"id": "task_1"}, "task_1", 1, None],
+    ids=ascii,
+)
+@pytest.mark.parametrize("filters", [{}, {"due_before": _START}], ids=str)
+async def test_a_forged_cursor_is_refused_or_leads_nowhere_else(
+    workspace: Workspace, async_connection: AsyncConnection[Any], filters: dict[str, Any], position: list[Any]
+) -> None:
+    task_id = workspace.create(due_at=_START - timedelta(days=1))
+    forged = encode_cursor(position, ["Task", {"tenant_id": workspace.tenant_id} | filters])
+
+    with contextlib.suppress(ValidationFailed):
+        page = await list_tasks(async_connection, workspace.tenant_id, ListTasks(cursor=forged, **filters))
+        assert {task.id for task in page.items} <= {task_id}
 
 
 async def test_the_page_size_may_change_from_page_to_page(
