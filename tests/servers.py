@@ -4,6 +4,7 @@ Importing this settles their addresses, before any module is imported that reads
 start when the first test asks for them: pure tests need none.
 """
 
+import atexit
 import os
 import shutil
 import tempfile
@@ -41,7 +42,7 @@ class Servers:
         """Stop what is ours and remove its files."""
         for server in self._own():
             server.stop()
-        shutil.rmtree(self.home)
+        shutil.rmtree(self.home, ignore_errors=True)
 
     def _own(self) -> list[EmbeddedPostgres | EmbeddedValkey]:
         return [server for server in (self.postgres, self.valkey) if server is not None]
@@ -81,3 +82,4 @@ def alembic_config() -> Config:
 
 
 SERVERS = choose_servers()
+atexit.register(SERVERS.stop)  # also where pytest ends before it was configured
