@@ -68,7 +68,6 @@ def upgrade() -> None:
         sa.CheckConstraint("status IN ('queued', 'succeeded', 'failed')", name="status"),
         sa.PrimaryKeyConstraint("tenant_id", "id", name="requests_pkey"),
         postgresql_with={
-            "fillfactor": 80,
             "autovacuum_vacuum_scale_factor": 0.01,
             "autovacuum_analyze_scale_factor": 0.01,
         },

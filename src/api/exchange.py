@@ -34,7 +34,7 @@ class Exchange:
     idempotency_key: str | None
 
 
-def exchange(request: Request) -> Exchange:
+async def exchange(request: Request) -> Exchange:
     """Return the exchange of a request.
 
     Raises:
@@ -54,7 +54,7 @@ def exchange(request: Request) -> Exchange:
 CurrentExchange = Annotated[Exchange, Depends(exchange)]
 
 
-def no_parameters(_: Annotated[StrictModel, Query()]) -> None:
+async def no_parameters(_: Annotated[StrictModel, Query()]) -> None:
     """Refuse every query parameter, where none means anything: a key for a retry that is ignored would mislead."""
 
 

@@ -39,8 +39,9 @@ async def get_task_and_pending(
         ResourceNotFound: the tenant has no such task; the detail tells when it is yet to be created.
 
     """
-    task = await get_task(connection, tenant_id, task_id)
+    # In this order: what is executed between the two is seen in the task, and at worst still named as pending.
     pending = await list_pending(connection, tenant_id, task_id)
+    task = await get_task(connection, tenant_id, task_id)
     if task is not None:
         return task, pending
     if pending:

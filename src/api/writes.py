@@ -37,7 +37,9 @@ async def write(runtime: Runtime, submission: Submission, wait: float) -> Writte
             return Written(receipt, None)
 
 
-async def _outcome(runtime: Runtime, tenant_id: str, receipt: Receipt, finished: asyncio.Event, wait: float) -> Written:
+async def _outcome(
+    runtime: Runtime, tenant_id: str, receipt: Receipt, finished: asyncio.Event | None, wait: float
+) -> Written:
     if receipt.replayed:
         request: Request | None = await wait_for_request(runtime, tenant_id, receipt.request_id, wait)
     else:
@@ -57,13 +59,15 @@ async def wait_for_request(runtime: Runtime, tenant_id: str, request_id: str, wa
         ResourceNotFound: the tenant has no such request.
 
     """
+    request = await runtime.reader.run(lambda connection: get_request(connection, tenant_id, request_id))
+    if request is None:
+        raise ResourceNotFound(f"There is no request {request_id} in this workspace.")
+    if request.finished or not wait:
+        return request
+    look = _look(runtime, tenant_id, request_id)
     with runtime.waiters.expect(request_id) as finished:
-        request = await runtime.reader.run(lambda connection: get_request(connection, tenant_id, request_id))
-        if request is None:
-            raise ResourceNotFound(f"There is no request {request_id} in this workspace.")
-        if request.finished or not wait:
-            return request
-        return await runtime.waiters.wait(finished, _look(runtime, tenant_id, request_id), wait) or request
+        # Once more, since it may have been finished before anybody knew of this waiter.
+        return await look() or await runtime.waiters.wait(finished, look, wait) or request
 
 
 async def _submit(runtime: Runtime, submission: Submission) -> Receipt:

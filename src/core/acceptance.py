@@ -29,10 +29,14 @@ class Submission:
     lane: Lane = "interactive"
     request_id: str = field(default_factory=lambda: new_id("req"))
     task_id: str = field(init=False)
+    payload: str = field(init=False)
+    fingerprint: bytes = field(init=False)
 
     def __post_init__(self) -> None:
-        """Settle the task's id once, so that a commit can be tried again."""
+        """Settle what is made of the command once, so that a commit can be tried again."""
         object.__setattr__(self, "task_id", self.command.target_id())
+        object.__setattr__(self, "payload", self.command.payload())
+        object.__setattr__(self, "fingerprint", self.command.fingerprint())
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +93,14 @@ def _row(submission: Submission) -> dict[str, Any]:
         "id": submission.request_id,
         "lane": submission.lane,
         "command": command.kind,
-        "payload": orjson.Fragment(command.payload()),
+        "payload": orjson.Fragment(submission.payload),
         "task_id": submission.task_id,
         "actor_id": caller.actor.id,
         "actor_type": caller.actor.type,
         "actor_name": caller.actor.name,
         "source": submission.source,
         "idempotency_key": submission.idempotency_key,
-        "fingerprint": f"\\x{command.fingerprint().hex()}",
+        "fingerprint": f"\\x{submission.fingerprint.hex()}",
     }
 
 
@@ -138,6 +142,6 @@ def _answer_again(submission: Submission, known: _Known) -> Receipt | DomainErro
     request_id, task_id, fingerprint = known[submission.caller.tenant_id, submission.idempotency_key]
     if request_id == submission.request_id:
         return mine
-    if fingerprint == submission.command.fingerprint():
+    if fingerprint == submission.fingerprint:
         return Receipt(request_id, task_id, None, replayed=True)
     return IdempotencyConflict("This idempotency key was used before, for another command.")

@@ -18,6 +18,12 @@ def _seal(position: bytes, scope: object) -> bytes:
     return blake2b(position, key=blake2b(named).digest(), digest_size=_SEAL_BYTES).digest()
 
 
+def not_a_cursor() -> ValidationFailed:
+    """Return the error for a cursor that does not fit."""
+    message = "Not a cursor of this list with these filters. Start again without a cursor."
+    return ValidationFailed([FieldError("cursor", message)])
+
+
 def encode_cursor(position: list[Any], scope: object) -> str:
     """Return the cursor for a position (JSON values) in the list that `scope` describes."""
     return _sealed(orjson.dumps(position), scope)
@@ -27,8 +33,8 @@ def _sealed(raw: bytes, scope: object) -> str:
     return base64.urlsafe_b64encode(_seal(raw, scope) + raw).rstrip(b"=").decode()
 
 
-def decode_cursor(cursor: str, scope: object) -> list[Any]:
-    """Return the position that a cursor holds.
+def decode_cursor(cursor: str, scope: object) -> Any:  # noqa: ANN401 (JSON)
+    """Return the position that a cursor holds; whoever forges one may get a position of any form.
 
     Raises:
         ValidationFailed: it was changed, or made for another list, filter or workspace.
@@ -42,5 +48,4 @@ def decode_cursor(cursor: str, scope: object) -> list[Any]:
             return position
     except (UnicodeEncodeError, binascii.Error):
         pass
-    message = "Not a cursor of this list with these filters. Start again without a cursor."
-    raise ValidationFailed([FieldError("cursor", message)])
+    raise not_a_cursor()

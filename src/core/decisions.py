@@ -137,16 +137,17 @@ def _decide_one(request: QueuedRequest, state: State, now: datetime, runs_left: 
     before = state.tasks.get(request.task)
     actor = Actor(request.actor_id, request.actor_type, request.actor_name)
     context = Context(request.tenant_id, request.task_id, actor, request.source, now)
+    command: Command | None = None
     try:
         command = parse(request)
         decision = HANDLERS[type(command)](command, state, context)
     except DomainError as error:
-        return Verdict(request, parse(request), before, now, error=error)
+        return Verdict(request, command, before, now, error=error)
     except Exception:
         log.exception("handler_crashed", request_id=request.id, command=request.command)
         if runs_left(request):
             return None
-        return Verdict(request, _readable(request), before, now, error=_CRASHED)
+        return Verdict(request, command, before, now, error=_CRASHED)
     return Verdict(request, command, before, now, decision)
 
 

@@ -95,34 +95,34 @@ class Execution:
             finished = apply(queued) if queued else []
         return Executed(finished, *put_off(self._connection, _without(batch, queued)))
 
-    def _apply(self, queued: list[QueuedRequest], *, counted: bool = False) -> list[QueuedRequest]:
+    def _apply(self, queued: list[QueuedRequest], *, runs: int = 1) -> list[QueuedRequest]:
+        """Decide and write; `runs` is what this adds to the attempts, 0 where it was counted beforehand."""
         state, now = self._load(queued)
-        runs = 0 if counted else 1
         decided = decide(queued, state, now, runs_left=lambda request: request.attempts + runs < self._max_attempts)
         return self._write(decided, runs=runs)
 
-    def _apply_halving(self, queued: list[QueuedRequest], *, counted: bool = False) -> list[QueuedRequest]:
+    def _apply_halving(self, queued: list[QueuedRequest], *, runs: int = 1) -> list[QueuedRequest]:
         """Apply what can be applied: halve the batch, in order, until what cannot be written stands alone."""
         try:
             with self._connection.transaction():  # a savepoint: the locks stay
-                return self._apply(queued, counted=counted)
+                return self._apply(queued, runs=runs)
         except Exception as error:
             if not is_poison(error):
                 raise
             if len(queued) == 1:
                 log.exception("poison_set_aside", request_id=queued[0].id)
-                return self._refuse(queued[0], _POISON, runs=0 if counted else 1)
+                return self._refuse(queued[0], _POISON, runs=runs)
         middle = len(queued) // 2
-        finished = self._apply_halving(queued[:middle], counted=counted)
+        finished = self._apply_halving(queued[:middle], runs=runs)
         done = {request.id for request in finished}
         waiting = {request.task for request in queued[:middle] if request.id not in done}
         rest = [request for request in queued[middle:] if request.task not in waiting]
-        return finished + (self._apply_halving(rest, counted=counted) if rest else [])
+        return finished + (self._apply_halving(rest, runs=runs) if rest else [])
 
     def _apply_suspect(self, queued: list[QueuedRequest]) -> list[QueuedRequest]:
         if queued[0].attempts > self._max_attempts:
             return self._refuse(queued[0], _DEADLY, runs=-1)  # the run that was counted does not happen
-        return self._apply_halving(queued, counted=True)
+        return self._apply_halving(queued, runs=0)
 
     def _refuse(self, request: QueuedRequest, error: DomainError, *, runs: int) -> list[QueuedRequest]:
         state, now = self._load([request])
@@ -138,13 +138,14 @@ class Execution:
 
     def _write(self, decided: Decided, *, runs: int) -> list[QueuedRequest]:
         """Write a batch, one statement for each table whatever its size; return the requests that it finished."""
-        if changed := decided.changed_tasks():
-            save_tasks(self._connection, changed)
-        if decided.verdicts:
-            append_events(self._connection, [verdict.audit_event() for verdict in decided.verdicts])
-            finish_requests(self._connection, [verdict.finish() for verdict in decided.verdicts], runs=runs)
-        if decided.postponed:
-            count_runs(self._connection, decided.postponed, runs)
+        with self._connection.pipeline():  # nothing is read, so that one round trip does for all of them
+            if changed := decided.changed_tasks():
+                save_tasks(self._connection, changed)
+            if decided.verdicts:
+                append_events(self._connection, [verdict.audit_event() for verdict in decided.verdicts])
+                finish_requests(self._connection, [verdict.finish() for verdict in decided.verdicts], runs=runs)
+            if decided.postponed:
+                count_runs(self._connection, decided.postponed, runs)
         return [verdict.request for verdict in decided.verdicts]
 
 

@@ -64,7 +64,9 @@ class Intake:
         """
         if not submissions:
             return []
-        if self._stopping or self._waiting + len(submissions) > self._settings.intake_backlog:
+        if self._stopping:
+            raise Unavailable("This process is about to end.")
+        if self._waiting + len(submissions) > self._settings.intake_backlog:
             raise QueueFull
         answer: asyncio.Future[list[Answer]] = asyncio.get_running_loop().create_future()
         self._groups.append((submissions, answer))

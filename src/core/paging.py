@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, LiteralString, TypeVar
 
+import psycopg
 from psycopg import AsyncConnection
 from psycopg.rows import class_row
 from pydantic import Field, StringConstraints
 
 from core.commands import StrictModel
-from core.cursors import decode_cursor, encode_cursor
+from core.cursors import decode_cursor, encode_cursor, not_a_cursor
 from core.fields import NOT_NULL
 
 T = TypeVar("T")
@@ -71,12 +72,19 @@ class Listing(Generic[T]):
         if arguments.cursor is not None:
             conditions.append(self.keyset.after())
             position = decode_cursor(arguments.cursor, scope)
+            if not isinstance(position, list) or len(position) != len(self.keyset.columns):
+                raise not_a_cursor()
             parameters |= {f"after_{index}": value for index, value in enumerate(position)}
         statement: LiteralString = (
             f"{self.select} WHERE {' AND '.join(conditions)} ORDER BY {self.keyset.order()} LIMIT %(limit)s"
         )
-        async with connection.cursor(row_factory=class_row(self.view)) as rows:
-            found = await (await rows.execute(statement, parameters)).fetchall()
+        try:
+            async with connection.cursor(row_factory=class_row(self.view)) as rows:
+                found = await (await rows.execute(statement, parameters)).fetchall()
+        except (psycopg.DataError, psycopg.ProgrammingError) as error:
+            if arguments.cursor is None:
+                raise
+            raise not_a_cursor() from error  # a forged one, since the filters have been checked
         items = found[: arguments.limit]
         if len(found) <= arguments.limit:
             return Page(items, None)

@@ -11,7 +11,7 @@ from psycopg.rows import class_row
 
 from core import sets
 from core.errors import Problem
-from core.queue import Batch, Lane
+from core.queue import Batch
 from core.requests import RequestRow
 from core.tasks.model import Source
 from core.tenancy.model import ActorType
@@ -23,8 +23,6 @@ class QueuedRequest:
 
     tenant_id: str
     id: str
-    seq: int
-    lane: Lane
     command: str
     payload: dict[str, Any]
     task_id: str
@@ -33,7 +31,6 @@ class QueuedRequest:
     actor_name: str
     source: Source
     attempts: int
-    accepted_at: datetime
 
     @property
     def task(self) -> tuple[str, str]:

@@ -101,7 +101,6 @@ class RequestRow(Row):
         # Finished rows outnumber queued ones by far: statistics and vacuum must follow the queue, not the table.
         {
             "postgresql_with": {
-                "fillfactor": 80,
                 "autovacuum_vacuum_scale_factor": 0.01,
                 "autovacuum_analyze_scale_factor": 0.01,
             }

@@ -76,6 +76,7 @@ class Waiters:
         )
         self._events: dict[str, set[asyncio.Event]] = defaultdict(set)
         self._expected = 0
+        self._stopping = False
         self.listening = False
         self._listener: asyncio.Task[None] | None = None
         self._registrations: set[asyncio.Task[None]] = set()
@@ -86,7 +87,7 @@ class Waiters:
 
     async def stop(self) -> None:
         """End everybody's wait and stop listening."""
-        self._most = 0
+        self._stopping = True
         for events in self._events.values():
             for event in events:
                 event.set()
@@ -96,8 +97,14 @@ class Waiters:
         await self._redis.aclose()
 
     @contextlib.contextmanager
-    def expect(self, request_id: str) -> Iterator[asyncio.Event]:
-        """Register interest in a request, before it is submitted or looked up, so that no wake-up is missed."""
+    def expect(self, request_id: str) -> Iterator[asyncio.Event | None]:
+        """Register interest in a request before it is submitted or looked up; None where too many wait already.
+
+        A wake-up that is missed all the same, since Valkey may be slow or away, costs the waiter a second.
+        """
+        if self._expected >= self._most:
+            yield None
+            return
         event = asyncio.Event()
         self._events[request_id].add(event)
         self._expected += 1
@@ -113,11 +120,18 @@ class Waiters:
             if not self._events[request_id]:
                 del self._events[request_id]
 
-    async def wait(self, finished: asyncio.Event, look: Callable[[], Awaitable[T | None]], seconds: float) -> T | None:
-        """Return what `look` finds in the database, as soon as it finds something; None after `seconds`."""
+    async def wait(
+        self, finished: asyncio.Event | None, look: Callable[[], Awaitable[T | None]], seconds: float
+    ) -> T | None:
+        """Return what `look` finds in the database, as soon as it finds something; None after `seconds`.
+
+        None at once for one who was not admitted.
+        """
+        if finished is None:
+            return None
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
-        while (left := deadline - loop.time()) > 0 and self._expected <= self._most:
+        while (left := deadline - loop.time()) > 0 and not self._stopping:
             poll = _POLL_SECONDS if self.listening else _POLL_SECONDS_BLIND
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(finished.wait(), min(poll, left))

@@ -138,8 +138,6 @@ def test_a_worker_reads_the_command_that_was_submitted(members: dict[str, Any]) 
     request = QueuedRequest(
         tenant_id="ten_1",
         id="req_1",
-        seq=1,
-        lane="interactive",
         command="task.create",
         payload=payload,
         task_id="task_1",
@@ -148,7 +146,6 @@ def test_a_worker_reads_the_command_that_was_submitted(members: dict[str, Any]) 
         actor_name="Pat Person",
         source="api",
         attempts=0,
-        accepted_at=datetime(2026, 11, 23, tzinfo=UTC),
     )
 
     assert parse(request) == command
