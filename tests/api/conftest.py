@@ -16,7 +16,7 @@ MakeToken = Callable[..., str]
 MakeApi = Callable[..., Api]
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def worker(settings: Settings) -> Iterator[Worker]:
     """The one worker of the session."""
     process = Worker(settings)
@@ -24,7 +24,7 @@ def worker(settings: Settings) -> Iterator[Worker]:
     process.stop()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def url(settings: Settings) -> Iterator[str]:
     """Where a front end listens that waits long for the execution of a write."""
     with serving(settings, mcp_wait=30) as url:
@@ -48,7 +48,7 @@ def token(make_token: MakeToken) -> str:
     return make_token()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def web(settings: Settings, worker: Worker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Where a web process listens."""
     process = Web(settings, tmp_path_factory.mktemp("web") / "log")
@@ -56,7 +56,7 @@ def web(settings: Settings, worker: Worker, tmp_path_factory: pytest.TempPathFac
     process.stop()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def http(web: str) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=web, timeout=PATIENCE_SECONDS) as client:
         yield client
