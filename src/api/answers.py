@@ -25,7 +25,7 @@ async def written(exchange: Exchange, submission: Submission, executed: HTTPStat
 
     """
     try:
-        result = await write(exchange.runtime, submission, exchange.wait)
+        result = await write(exchange.runtime, submission, exchange.wait or 0)
     except RecordedFailure as failure:
         problem = failure.problem(request_id=exchange.id, instance=exchange.path)
         headers = _receipted(problem["request_id"], replayed=failure.replayed)

@@ -2,8 +2,10 @@
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
+from urllib.request import parse_http_list
 
 from fastapi import Depends, Query, Request
 from pydantic import ConfigDict, Field
@@ -13,8 +15,7 @@ from core.commands import StrictModel
 from core.errors import FieldError, PayloadTooLarge, ValidationFailed
 from core.fields import NOT_NULL, Identifier
 
-# RFC 7240, section 2: a comma-separated list of name[=value]; wait is section 4.3, in seconds.
-_WAIT = re.compile(r"""(?:^|[,;])\s*wait\s*=\s*"?(\d{1,9})"?\s*(?=$|[,;])""", re.IGNORECASE | re.ASCII)
+_SECONDS = re.compile(r'("?)(\d+)\1', re.ASCII)
 MOST_SECONDS = 30
 AFTER_REQUEST_SECONDS = 10
 
@@ -23,14 +24,14 @@ AFTER_REQUEST_SECONDS = 10
 class Exchange:
     """What a route needs to know of the request beside its input.
 
-    `id` is the request id of the answer; a write is accepted under it. `wait` is what the client prefers to wait for
-    the execution of a write, in seconds, 0 where it does not.
+    `id` is the request id of the answer; a write is accepted under it. `wait` is how long the client prefers to wait
+    for the execution of a write, in seconds, None where it does not say.
     """
 
     id: str
     runtime: Runtime
     path: str
-    wait: int
+    wait: int | None
     idempotency_key: str | None
 
 
@@ -61,10 +62,14 @@ async def no_parameters(_: Annotated[StrictModel, Query()]) -> None:
 NO_PARAMETERS = [Depends(no_parameters)]
 
 
-def preferred_wait(prefer: list[str]) -> int:
-    """Return the seconds of `Prefer: wait=N`, 30 at most; 0 where there is no such preference (RFC 7240)."""
-    found = _WAIT.search(", ".join(prefer))
-    return min(int(found[1]), MOST_SECONDS) if found else 0
+def preferred_wait(prefer: Sequence[str]) -> int | None:
+    """Return the seconds of `Prefer: wait=N`, 30 at most; None where there is no such preference (RFC 7240)."""
+    for preference in parse_http_list(", ".join(prefer)):
+        name, _, value = preference.partition(";")[0].partition("=")
+        if name.strip().lower() == "wait":  # of several the first counts, whether or not it can be understood
+            seconds = _SECONDS.fullmatch(value.strip())
+            return int(min(float(seconds[2]), MOST_SECONDS)) if seconds else None
+    return None
 
 
 def _refuse_repeated(request: Request) -> None:

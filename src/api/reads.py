@@ -24,7 +24,7 @@ async def settle(exchange: Exchange, caller: Caller, query: Waits) -> None:
     """
     if query.after_request is None:
         return
-    wait = exchange.wait or AFTER_REQUEST_SECONDS
+    wait = AFTER_REQUEST_SECONDS if exchange.wait is None else exchange.wait
     request = await wait_for_request(exchange.runtime, caller.tenant_id, query.after_request, wait)
     if not request.finished:
         raise Unavailable(f"Request {query.after_request} is still queued after {wait} s.", retry_after=1)

@@ -162,6 +162,19 @@ def test_a_read_after_a_write_that_is_not_executed_in_time_shows_no_old_state(
 
 
 @pytest.mark.parametrize("read", READS)
+def test_a_read_after_a_write_that_prefers_no_wait_is_answered_at_once(api: Api, worker: Worker, read: str) -> None:
+    task_id = api.create()["id"]
+    path = read.format(task_id)
+    with worker.frozen():
+        request_id = api.submit_update(task_id, status="completed")["request_id"]
+        response = api.get(path, headers={"Prefer": "wait=0"}, after_request=request_id)
+        assert "after 0 s" in problem_of(response, 503, "unavailable")["detail"]
+
+    api.finished(request_id)
+    assert api.get(path, headers={"Prefer": "wait=0"}, after_request=request_id).status_code == 200
+
+
+@pytest.mark.parametrize("read", READS)
 def test_a_read_after_a_request_that_is_not_there_is_refused(api: Api, stranger_api: Api, read: str) -> None:
     task_id, theirs = api.create()["id"], stranger_api.submit()["request_id"]
 
