@@ -3,6 +3,7 @@
 import re
 from datetime import UTC, datetime
 from typing import Annotated, Any
+from unicodedata import category
 
 from pydantic import BeforeValidator, GetCoreSchemaHandler, StringConstraints, WithJsonSchema
 from pydantic.functional_validators import AfterValidator
@@ -10,6 +11,11 @@ from pydantic_core import CoreSchema, PydanticCustomError
 
 # RFC 3339, section 5.6, with the offset that makes it an instant.
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:[0-5]\d)", re.ASCII)
+
+# Nothing of these categories is seen by itself: controls, formats (zero-width ones too), marks and separators. The
+# others are a letter or symbol by category, and as empty: the Hangul fillers and the braille cell without a dot.
+_UNSEEN = ("Cc", "Cf", "M", "Z")
+_EMPTY = frozenset("\u115f\u1160\u3164\uffa0\u2800")
 
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
@@ -32,8 +38,8 @@ def _without_nul(value: str) -> str:
 
 
 def _not_blank(value: str) -> str:
-    if not value.strip():
-        raise PydanticCustomError("blank", "Write at least one character that is not a space")
+    if all(character in _EMPTY or category(character).startswith(_UNSEEN) for character in value):
+        raise PydanticCustomError("blank", "Write at least one character that can be seen")
     return value
 
 

@@ -86,7 +86,7 @@ def test_a_resource_id_without_its_type_is_refused_as_a_filter(api: Api) -> None
 
 
 @pytest.mark.parametrize("path", ["/v1/tasks/{}", "/v1/tasks/{}/audit-events", "/v1/requests/{}"])
-@pytest.mark.parametrize("id_", ["%00", "a%00b", "%20", "x" * 256, "%09%0a"])
+@pytest.mark.parametrize("id_", ["%00", "a%00b", "%20", "x" * 256, "%09%0a", "%E2%80%AE"])
 def test_an_id_that_can_be_none_is_refused(api: Api, path: str, id_: str) -> None:
     field = "request_id" if "requests" in path else "task_id"
 
@@ -100,7 +100,6 @@ def test_an_id_that_can_be_none_is_refused(api: Api, path: str, id_: str) -> Non
         "%ff%fe",
         "%c3%a9",
         "%F0%9F%A4%9D",
-        "%E2%80%AE",
         "'%20OR%201=1--",
         "%25s",
         "%zz",
