@@ -5,17 +5,19 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
+from urllib.parse import unquote, unquote_to_bytes
 from urllib.request import parse_http_list
 
 from fastapi import Depends, Query, Request
-from pydantic import ConfigDict, Field
+from pydantic import Field, field_validator
 
 from api.runtime import Runtime
 from core.commands import StrictModel
-from core.errors import FieldError, PayloadTooLarge, ValidationFailed
+from core.errors import FieldError, PayloadTooLarge, ResourceNotFound, ValidationFailed
 from core.fields import NOT_NULL, Identifier
 
 _SECONDS = re.compile(r'("?)(\d+)\1', re.ASCII)
+_NUMBER = re.compile(r"\d{1,9}", re.ASCII)
 MOST_SECONDS = 30
 AFTER_REQUEST_SECONDS = 10
 
@@ -39,9 +41,11 @@ async def exchange(request: Request) -> Exchange:
     """Return the exchange of a request.
 
     Raises:
-        ValidationFailed: a query parameter, or a header that has one value, is given several times.
+        ResourceNotFound: the path is no UTF-8.
+        ValidationFailed: a query parameter is no UTF-8, or it or a header that has one value is given several times.
 
     """
+    _refuse_undecodable(request)
     _refuse_repeated(request)
     return Exchange(
         id=request.scope["state"]["request_id"],
@@ -70,6 +74,23 @@ def preferred_wait(prefer: Sequence[str]) -> int | None:
             seconds = _SECONDS.fullmatch(value.strip())
             return int(min(float(seconds[2]), MOST_SECONDS)) if seconds else None
     return None
+
+
+def _refuse_undecodable(request: Request) -> None:
+    """Refuse percent-encoded bytes that are no UTF-8, which everything after this reads as U+FFFD."""
+    if not _is_utf8(request.scope["raw_path"]):
+        raise ResourceNotFound(f"There is nothing at {request.url.path}, whose bytes are not valid UTF-8.")
+    wrong = [pair for pair in request.scope["query_string"].split(b"&") if not _is_utf8(pair)]
+    if wrong:
+        raise ValidationFailed([FieldError(unquote(pair.partition(b"=")[0]), "Not valid UTF-8") for pair in wrong])
+
+
+def _is_utf8(encoded: bytes) -> bool:
+    try:
+        unquote_to_bytes(encoded).decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _refuse_repeated(request: Request) -> None:
@@ -109,10 +130,13 @@ Body = Annotated[bytes, Depends(read_body)]
 
 
 class Waits(StrictModel):
-    """What every read may be asked to wait for."""
-
-    model_config = ConfigDict(strict=False)
+    """What every read over HTTP may be asked: what to wait for; its numbers come as digits."""
 
     after_request: Annotated[Identifier | None, NOT_NULL] = Field(
         None, description="Answer when this request is finished: read your own write. 10 seconds, or `Prefer: wait=N`."
     )
+
+    @field_validator("limit", mode="before", check_fields=False)
+    @classmethod
+    def _limit_in_digits(cls, limit: str | int) -> str | int:
+        return int(limit) if isinstance(limit, str) and _NUMBER.fullmatch(limit) else limit

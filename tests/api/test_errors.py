@@ -14,7 +14,10 @@ READS = [*LISTS, "/v1/tasks/task_1", "/v1/requests/req_1", "/v1/requests?idempot
 @pytest.mark.parametrize("path", LISTS)
 @pytest.mark.parametrize(
     "limit",
-    ["0", "-1", "101", "1000000000000000000000", "9" * 5000, "abc", "", "1.5", "1e1", "0x10", "٣", "true", "\0"],
+    [
+        *("0", "-1", "101", "1000000000000000000000", "9" * 5000, "abc", "", "1.5", "1e1", "0x10", "٣", "true", "\0"),
+        *("1_0", " 1", "1 ", "+5", "5.0", "1\n"),
+    ],
 )
 def test_a_limit_that_is_no_number_from_1_to_100_is_refused(api: Api, path: str, limit: str) -> None:
     assert refused_fields(api.get(path, limit=limit)) == {"limit"}
@@ -81,6 +84,20 @@ def test_a_filter_of_the_trail_that_is_not_well_formed_is_refused_by_name(api: A
     assert refused_fields(api.send("GET", "/v1/audit-events", params=query)) == set(query)
 
 
+@pytest.mark.parametrize("path", READS)
+@pytest.mark.parametrize(("pair", "field"), [("status=%FF", "status"), ("a=b%C3", "a"), ("%41=%ed%a0%80", "A")])
+def test_a_parameter_that_is_no_utf_8_is_refused_by_name(api: Api, path: str, pair: str, field: str) -> None:
+    assert refused_fields(api.send("GET", f"{path}{'&' if '?' in path else '?'}{pair}&limit=5")) == {field}
+
+
+def test_the_name_of_a_parameter_that_is_no_utf_8_is_refused(api: Api) -> None:
+    assert refused_fields(api.send("GET", "/v1/tasks?%FF=1")) == {"\ufffd"}
+
+
+def test_a_character_that_stands_for_others_is_a_value_like_any(api: Api) -> None:
+    assert api.send("GET", "/v1/tasks?assignee_id=%EF%BF%BD").json()["tasks"] == []
+
+
 def test_a_resource_id_without_its_type_is_refused_as_a_filter(api: Api) -> None:
     assert refused_fields(api.get("/v1/tasks", related_resource_id="con_1")) == {"related_resource_type"}
 
@@ -112,6 +129,13 @@ def test_an_id_that_can_be_none_is_refused(api: Api, path: str, id_: str) -> Non
 )
 def test_an_id_of_strange_characters_is_not_found(api: Api, path: str, id_: str) -> None:
     problem_of(api.send("GET", path.format(id_)), 404, "resource_not_found")
+
+
+@pytest.mark.parametrize("id_", ["%FF", "a%C3", "%c3%28", "%ed%a0%80"])
+def test_a_write_to_an_id_that_is_no_utf_8_is_not_found(api: Api, id_: str) -> None:
+    problem = problem_of(api.patch(f"/v1/tasks/{id_}", {"status": "completed"}), 404, "resource_not_found")
+
+    assert "UTF-8" in problem["detail"]
 
 
 def test_a_write_to_an_id_with_nul_is_refused(api: Api) -> None:
