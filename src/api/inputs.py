@@ -16,6 +16,8 @@ C = TypeVar("C", bound=Command)
 A = TypeVar("A", bound=StrictModel)
 
 KEY = "idempotency_key"
+# More than anything has. Naming the faults of a whole body of them would take seconds, and an answer ten times as long.
+_MOST_MEMBERS = 100
 _KEY_ADAPTER: TypeAdapter[str] = TypeAdapter(IdempotencyKey)
 KEY_FORM = _KEY_ADAPTER.json_schema()
 _KEY_SCHEMA = {
@@ -56,9 +58,9 @@ def parse_members(body: bytes) -> dict[str, Any]:
 
 def _refuse_repeated(members: list[tuple[str, Any]]) -> None:
     """Refuse an object of which two parsers may understand two different things (RFC 8259, section 4)."""
-    names = Counter(name for name, _ in members)
-    if len(names) < len(members):
-        raise ValidationFailed([FieldError(name, "Give it once") for name, count in names.items() if count > 1])
+    if len(dict(members)) < len(members):
+        repeated = [name for name, count in Counter(name for name, _ in members).items() if count > 1]
+        raise ValidationFailed([FieldError(name, "Give it once") for name in repeated[:_MOST_MEMBERS]])
 
 
 def parse_command(
@@ -72,6 +74,7 @@ def parse_command(
         ValidationFailed: some members are not acceptable; all of them are named.
 
     """
+    _refuse_masses(members)
     key, refused = _parse_key(members, header_key)
     refused += [FieldError(name, "Extra inputs are not permitted") for name in given if name in members]
     try:
@@ -81,6 +84,11 @@ def parse_command(
     if refused:
         raise ValidationFailed(refused)
     return command, key
+
+
+def _refuse_masses(members: Mapping[str, Any]) -> None:
+    if len(members) > _MOST_MEMBERS:
+        raise ValidationFailed([FieldError("body", f"Send {_MOST_MEMBERS} members at most")])
 
 
 def _parse_key(members: Mapping[str, Any], header_key: str | None) -> tuple[str | None, list[FieldError]]:
@@ -102,6 +110,7 @@ def parse_arguments(kind: type[A], members: Mapping[str, Any]) -> A:
         ValidationFailed: some members are not acceptable; all of them are named.
 
     """
+    _refuse_masses(members)
     try:
         return kind.model_validate(members)
     except ValidationError as error:

@@ -123,6 +123,19 @@ def test_a_refusal_names_the_first_faults_in_its_detail_and_all_of_them_by_field
     assert len(problem["detail"]) < 500
 
 
+def test_of_very_many_members_none_is_named(api: Api) -> None:
+    response = api.post("/v1/tasks", {"title": "x", **{f"nope_{number}": 1 for number in range(50_000)}})
+
+    assert refused_fields(response) == {"body"}
+    assert len(response.content) < 1_000
+
+
+def test_of_very_many_members_that_are_given_twice_a_few_are_named(api: Api) -> None:
+    members = b",".join(b'"%d": 1, "%d": 2' % (number, number) for number in range(30_000))
+
+    assert len(refused_fields(api.send("POST", "/v1/tasks", content=b"{" + members + b"}"))) == 100
+
+
 @pytest.mark.parametrize(
     "body",
     [
