@@ -22,14 +22,16 @@ log = structlog.get_logger(__name__)
 _SUSPECT_AFTER = 2
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
-# The wait grows with each send, so that a lane which cannot keep up is not flooded.
+# The wait grows with each send, so that a lane which cannot keep up is not flooded; not beyond this, in seconds, so
+# that what was lost again and again recovers within ten all the same.
+_LONGEST_WAIT = 8.0
 _CLAIM: LiteralString = """
     UPDATE requests r SET sent_at = now(), sends = r.sends + 1
     FROM (
         SELECT tenant_id, id FROM requests
         WHERE lane = %(lane)s AND finished_at IS NULL
             AND sent_at < least(now() - make_interval(secs => %(resend_after)s), %(oldest_waiting)s)
-            AND sent_at < now() - make_interval(secs => %(resend_after)s * (1 + sends))
+            AND sent_at < now() - make_interval(secs => least(%(resend_after)s * (1 + sends), %(longest_wait)s))
         ORDER BY sent_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
     ) AS lost
     WHERE (r.tenant_id, r.id) = (lost.tenant_id, lost.id)
@@ -56,6 +58,7 @@ def _reconcile_lane(connection: Connection[Any], lane: Lane, settings: Settings)
             {
                 "lane": lane,
                 "resend_after": settings.resend_after,
+                "longest_wait": _LONGEST_WAIT,
                 "oldest_waiting": waiting or _NEVER,
                 "limit": settings.reconcile_batch,
             },

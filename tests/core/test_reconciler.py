@@ -95,9 +95,11 @@ def test_finished_requests_are_never_sent(workspace: Workspace, patient: Setting
     assert lanes.messages("interactive", workspace.tenant_id) == []
 
 
-@pytest.mark.parametrize("sends", [0, 1, 2, 5])
-def test_the_wait_grows_with_each_send(workspace: Workspace, patient: Settings, lanes: Lanes, sends: int) -> None:
-    wait = timedelta(seconds=patient.resend_after * (1 + sends))
+@pytest.mark.parametrize(("sends", "seconds"), [(0, 4), (1, 8), (2, 8), (100, 8)])
+def test_the_wait_doubles_after_the_first_send_again_and_grows_no_more(
+    workspace: Workspace, patient: Settings, lanes: Lanes, sends: int, seconds: float
+) -> None:
+    wait = timedelta(seconds=seconds)
     early = _accept(workspace, sent=wait - timedelta(seconds=patient.resend_after / 2), sends=sends)
     due = _accept(workspace, sent=wait + timedelta(seconds=1), sends=sends)
 
