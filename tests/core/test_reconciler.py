@@ -212,6 +212,22 @@ def test_a_request_that_was_sent_again_in_vain_runs_alone(
     assert [(each.batch, each.alone) for each in alone] == [(workspace.batch(receipt), True) for receipt in receipts]
 
 
+def test_a_round_sends_few_of_the_requests_that_run_alone_and_keeps_no_other_waiting_for_them(
+    workspace: Workspace, patient: Settings, lanes: Lanes
+) -> None:
+    reconcile(workspace.connection, patient)
+    lanes.clear()
+    suspects, lost = _accept(workspace, 150, sends=2), _accept(workspace, 150)
+
+    reconcile(workspace.connection, patient)
+
+    batch, *alone = lanes.messages("interactive", workspace.tenant_id)
+    assert batch.batch == workspace.batch(*lost)
+    assert len(alone) == 100
+    reconcile(workspace.connection, patient)
+    assert sorted(lanes.named("interactive", workspace.tenant_id)) == sorted(_ids(suspects + lost))
+
+
 @pytest.mark.parametrize("error", BROKER_ERRORS)
 @pytest.mark.parametrize("survivors", [0, 1])
 def test_what_the_broker_does_not_take_is_not_counted_as_sent(
