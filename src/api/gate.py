@@ -16,8 +16,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.authentication import Authenticator
 from api.exchange import read_body
+from api.inputs import refuse_repeated
 from api.problems import problem_headers
-from core.errors import DomainError, Misdirected, Unavailable
+from core.errors import DomainError, Misdirected, Unavailable, ValidationFailed
 from core.tenancy.model import Caller
 
 REFUSED = -32010
@@ -50,7 +51,7 @@ class Gate:
             await self._check_host(request)
             body = await read_body(request)
             message = _message_of(body)
-            scope["state"][_ADMITTED] = await self._admit(request, message)
+            scope["state"][_ADMITTED] = await self._admit(request, body, message)
         except ClientDisconnect:
             return
         except DomainError as error:
@@ -65,31 +66,33 @@ class Gate:
             host = request.headers.get("host", "")
             raise Misdirected(f"This service is not known as {host!r}. Name its address in BATON_PUBLIC_URL.")
 
-    async def _admit(self, request: Request, message: Json) -> Caller | Unavailable:
-        """Return who sent a message that may pass, or why nobody can tell.
+    async def _admit(self, request: Request, body: bytes, message: Json) -> Caller | DomainError:
+        """Return who sent a message that may pass, or what its call is to be answered with.
 
         Raises:
-            DomainError: Unauthorized, MissingRequiredScope or Unavailable.
+            DomainError: Unauthorized or MissingRequiredScope; for what is no call, Unavailable or ValidationFailed too.
 
         """
         tool = _called_tool(message)
         try:
             caller = await _authenticator(request).authenticate(request.headers.get("authorization"))
-        except Unavailable as error:
+            scope = None if tool is None else self._scope_of(tool)
+            if scope is not None:
+                caller.require(scope)
+            if message:
+                refuse_repeated(body)
+        except (Unavailable, ValidationFailed) as error:
             # A call is answered by its own result, which a model reads; for anything else there is only the status.
             if tool is None:
                 raise
             return error
-        scope = None if tool is None else self._scope_of(tool)
-        if scope is not None:
-            caller.require(scope)
         return caller
 
 
 def caller_of(request: Request) -> Caller:
-    """Return who sent an admitted request; raises Unavailable where nobody can tell."""
-    admitted: Caller | Unavailable = request.scope["state"][_ADMITTED]
-    if isinstance(admitted, Unavailable):
+    """Return who sent an admitted request; raises what it is to be answered with instead."""
+    admitted: Caller | DomainError = request.scope["state"][_ADMITTED]
+    if isinstance(admitted, DomainError):
         raise admitted
     return admitted
 

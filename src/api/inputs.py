@@ -48,16 +48,20 @@ def parse_members(body: bytes) -> dict[str, Any]:
     """
     try:
         members = from_json(body, allow_inf_nan=False)
-        json.loads(body, object_pairs_hook=_refuse_repeated)
     except ValueError as error:
         raise ValidationFailed([FieldError("body", f"Not valid JSON: {error}")]) from error
+    refuse_repeated(body)
     if not isinstance(members, dict):
         raise ValidationFailed([FieldError("body", "Send a JSON object")])
     return members
 
 
-def _refuse_repeated(members: list[tuple[str, Any]]) -> None:
-    """Refuse an object of which two parsers may understand two different things (RFC 8259, section 4)."""
+def refuse_repeated(body: bytes) -> None:
+    """Raise ValidationFailed for valid JSON that two parsers may understand differently (RFC 8259, section 4)."""
+    json.loads(body, object_pairs_hook=_once)
+
+
+def _once(members: list[tuple[str, Any]]) -> None:
     if len(dict(members)) < len(members):
         repeated = [name for name, count in Counter(name for name, _ in members).items() if count > 1]
         raise ValidationFailed([FieldError(name, "Give it once") for name in repeated[:_MOST_MEMBERS]])

@@ -104,6 +104,33 @@ async def test_arguments_that_do_not_fit_are_refused_by_name_and_change_nothing(
     assert workspace.events() == []
 
 
+@pytest.mark.parametrize(
+    ("arguments", "field"),
+    [
+        ('{"title": "Call Jane", "title": "Call John"}', "title"),
+        ('{"title": "Call Jane", "t\\u0069tle": "Call Jane"}', "title"),
+        ('{"title": "Call Jane", "nope": {"a": 1, "a": 1}}', "a"),
+        ('{"title": "Call Jane"}, "arguments": {"title": "Call John"}', "arguments"),
+    ],
+)
+def test_a_member_that_is_given_twice_is_refused_by_name(
+    url: str, token: str, workspace: Workspace, arguments: str, field: str
+) -> None:
+    before, _, after = json.dumps(tool_call("create_task", {"?": 0})).partition('{"?": 0}')
+    result = reply_of(post(url, token, f"{before}{arguments}{after}".encode()))["result"]
+    assert result["isError"]
+    problem = json.loads(result["content"][0]["text"])
+    assert problem["field_errors"] == [{"field": field, "message": "Give it once"}]
+    assert workspace.tasks() == []
+
+
+def test_a_member_that_is_given_twice_is_refused_of_what_is_no_call(url: str, token: str) -> None:
+    response = post(url, token, b'{"jsonrpc": "2.0", "id": 1, "method": "tools/list", "method": "ping"}')
+    problem = refusal_of(response)
+    assert (response.status_code, problem["code"]) == (422, "validation_failed")
+    assert problem["field_errors"][0]["field"] == "method"
+
+
 async def test_what_is_required_and_missing_is_named(url: str, token: str) -> None:
     async with client(url, token) as connected:
         for tool, members in GOOD.items():
