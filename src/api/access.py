@@ -4,7 +4,15 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from api.authentication import Authenticator
 from core.tenancy.model import Caller, Scope
+
+
+async def caller_from(request: Request) -> Caller:
+    """Return who sent a request; raises Unauthorized or Unavailable."""
+    authenticator: Authenticator = request.app.state.runtime.authenticator
+    # Of two headers one would have to be chosen, and a proxy may have looked at the other: together they have no form.
+    return await authenticator.authenticate(", ".join(request.headers.getlist("authorization")))
 
 
 class Allowed:
@@ -16,8 +24,7 @@ class Allowed:
 
     async def __call__(self, request: Request) -> Caller:
         """Return the caller; raises Unauthorized, MissingRequiredScope or Unavailable."""
-        authenticator = request.app.state.runtime.authenticator
-        caller: Caller = await authenticator.authenticate(request.headers.get("authorization"))
+        caller = await caller_from(request)
         caller.require(self.scope)
         return caller
 

@@ -1,15 +1,16 @@
 """Who is calling: bearer tokens (RFC 6750), looked up in Postgres and remembered for seconds."""
 
+import re
 import time
 from datetime import UTC, datetime
 
 from core.db import Reader
-from core.errors import Unauthorized
+from core.errors import NoToken, Unauthorized
 from core.tenancy.model import Caller
 from core.tenancy.queries import get_caller
 
 _MOST_REMEMBERED = 10_000
-_SCHEME = "bearer "
+_TOKEN = re.compile(r"[\w.~+/-]+=*", re.ASCII)
 
 
 class Authenticator:
@@ -21,19 +22,20 @@ class Authenticator:
         self._remember_seconds = remember_seconds
         self._remembered: dict[str, tuple[float, Caller]] = {}
 
-    async def authenticate(self, authorization: str | None) -> Caller:
-        """Return who sent the header.
+    async def authenticate(self, authorization: str) -> Caller:
+        """Return who sent the header, which is empty where none was sent.
 
         Raises:
-            Unauthorized: there is no token, or it is unknown, revoked or expired.
+            Unauthorized: there is no token (NoToken), or it is malformed, unknown, revoked or expired.
             Unavailable: the token cannot be looked up.
 
         """
-        if authorization is None:
-            raise Unauthorized("Send a token: Authorization: Bearer baton_...")
-        secret = authorization.strip()[len(_SCHEME) :].strip()
-        if not authorization.strip().lower().startswith(_SCHEME) or not secret.isascii():
-            raise Unauthorized("The Authorization header must have the form: Bearer baton_...")
+        scheme, _, rest = authorization.partition(" ")
+        if scheme.lower() != "bearer":
+            raise NoToken("Send a token: Authorization: Bearer baton_...")
+        secret = rest.strip()
+        if not _TOKEN.fullmatch(secret):
+            raise Unauthorized("There must be one Authorization header, of the form: Bearer baton_...")
         caller = self._recall(secret) or await self._look_up(secret)
         if caller.expires_at is not None and caller.expires_at <= datetime.now(UTC):
             raise Unauthorized("The token has expired.")

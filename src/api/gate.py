@@ -14,10 +14,10 @@ from pydantic_core import from_json
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.authentication import Authenticator
+from api.access import caller_from
 from api.exchange import read_body
 from api.inputs import refuse_repeated
-from api.problems import problem_headers
+from api.problems import headers_of
 from core.errors import DomainError, Misdirected, Unavailable, ValidationFailed
 from core.tenancy.model import Caller
 
@@ -75,7 +75,7 @@ class Gate:
         """
         tool = _called_tool(message)
         try:
-            caller = await _authenticator(request).authenticate(request.headers.get("authorization"))
+            caller = await caller_from(request)
             scope = None if tool is None else self._scope_of(tool)
             if scope is not None:
                 caller.require(scope)
@@ -95,11 +95,6 @@ def caller_of(request: Request) -> Caller:
     if isinstance(admitted, DomainError):
         raise admitted
     return admitted
-
-
-def _authenticator(request: Request) -> Authenticator:
-    authenticator: Authenticator = request.app.state.runtime.authenticator
-    return authenticator
 
 
 def _message_of(body: bytes) -> Json:
@@ -122,7 +117,7 @@ def _refusal(request: Request, message: Json, error: DomainError) -> Response:
     problem = error.problem(request_id=request.scope["state"]["request_id"], instance=request.url.path)
     refused = {"code": REFUSED, "message": error.detail, "data": problem}
     document = {"jsonrpc": "2.0", "id": _id_of(message), "error": refused}
-    return Response(orjson.dumps(document), error.status, problem_headers(problem), "application/json")
+    return Response(orjson.dumps(document), error.status, headers_of(error), "application/json")
 
 
 def _id_of(message: Json) -> str | int | None:

@@ -17,6 +17,8 @@ from core.errors import (
     FieldError,
     InternalError,
     MethodNotAllowed,
+    MissingRequiredScope,
+    NoToken,
     Problem,
     ResourceNotFound,
     Unauthorized,
@@ -29,28 +31,37 @@ MEDIA_TYPE = "application/problem+json"
 
 
 def problem_response(problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
-    """Return the answer for a problem document, with the headers that its kind has."""
-    return Response(
-        orjson.dumps(problem), problem["status"], {**(headers or {}), **problem_headers(problem)}, MEDIA_TYPE
-    )
-
-
-def problem_headers(problem: Problem) -> dict[str, str]:
-    """Return the headers that a kind of problem has: the challenge (RFC 6750), or when to try again."""
-    headers = {}
-    if problem["status"] == HTTPStatus.UNAUTHORIZED:
-        headers["WWW-Authenticate"] = 'Bearer realm="baton", error="invalid_token"'
-    if scope := problem.get("required_scope"):
-        headers["WWW-Authenticate"] = f'Bearer realm="baton", error="insufficient_scope", scope="{scope}"'
-    if seconds := problem.get("retry_after_seconds"):
-        headers["Retry-After"] = str(seconds)
-    return headers
+    """Return the answer for a problem document."""
+    return Response(orjson.dumps(problem), problem["status"], headers, MEDIA_TYPE)
 
 
 def refuse(request: Request, error: DomainError, headers: Mapping[str, str] | None = None) -> Response:
     """Return the answer for an error of this exchange."""
     problem = error.problem(request_id=request.scope["state"]["request_id"], instance=request.url.path)
-    return problem_response(problem, headers)
+    return problem_response(problem, {**(headers or {}), **headers_of(error)})
+
+
+def headers_of(error: DomainError) -> dict[str, str]:
+    """Return the headers that a kind of error has: the challenge, or when to try again."""
+    headers = {}
+    if (challenge := _challenge(error)) is not None:
+        headers["WWW-Authenticate"] = f'Bearer realm="baton"{challenge}'
+    if error.retry_after is not None:
+        headers["Retry-After"] = str(error.retry_after)
+    return headers
+
+
+def _challenge(error: DomainError) -> str | None:
+    """Return what a challenge says beside the realm (RFC 6750, section 3.1)."""
+    match error:
+        case NoToken():
+            return ""
+        case Unauthorized():
+            return ', error="invalid_token"'
+        case MissingRequiredScope():
+            return f', error="insufficient_scope", scope="{error.scope}"'
+        case _:
+            return None
 
 
 def install(app: FastAPI) -> None:
@@ -88,7 +99,6 @@ def _as_domain_error(request: Request, error: HTTPException) -> DomainError:
     known: dict[int, DomainError] = {
         HTTPStatus.NOT_FOUND: ResourceNotFound(f"There is nothing at {request.url.path}."),
         HTTPStatus.METHOD_NOT_ALLOWED: MethodNotAllowed(f"{request.url.path} has no method {request.method}."),
-        HTTPStatus.UNAUTHORIZED: Unauthorized("Send a token: Authorization: Bearer baton_..."),
         HTTPStatus.BAD_REQUEST: ValidationFailed([FieldError("body", str(error.detail))]),
     }
     return known.get(error.status_code) or InternalError("The request could not be answered.")

@@ -55,6 +55,10 @@ class Unauthorized(DomainError):
     code, status, title = "unauthorized", 401, "A valid bearer token is required"
 
 
+class NoToken(Unauthorized):
+    """The caller sent no bearer token, so that there is none to find fault with."""
+
+
 class MissingRequiredScope(DomainError):
     """The token does not include the scope required for this operation."""
 
@@ -63,6 +67,7 @@ class MissingRequiredScope(DomainError):
     def __init__(self, scope: str) -> None:
         """Name the scope that the operation needs."""
         super().__init__(f"This operation needs a token with the scope {scope}.", required_scope=scope)
+        self.scope = scope
 
 
 class ValidationFailed(DomainError):
