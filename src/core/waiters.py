@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import orjson
 import redis
 import structlog
+from redis.asyncio import BlockingConnectionPool
 from redis.asyncio import Redis as AsyncRedis
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
@@ -25,7 +26,10 @@ from core.settings import Settings
 log = structlog.get_logger(__name__)
 
 _REGISTERED_SECONDS = 35
+_MOST_CONNECTIONS = 8
 _RECONNECT_SECONDS = 1.0
+# A silence is answered with a ping; with the next one, the ping was not answered either.
+_SILENCE_SECONDS, _MOST_SILENCES = 1.0, 2
 # How often the one who waits asks the database: rarely while wake-ups can be expected, else soon.
 _POLL_SECONDS, _POLL_SECONDS_BLIND = 1.0, 0.1
 _NO_RETRY = Retry(NoBackoff(), 0)
@@ -71,8 +75,14 @@ class Waiters:
         """Take how many may wait at a time; `start` begins to listen."""
         self._most = settings.max_waiters
         self._channel = f"baton:finished:{secrets.token_hex(8)}"
-        self._redis = AsyncRedis.from_url(
-            str(settings.redis_url), retry=AsyncRetry(NoBackoff(), 0), **_options(timeout=2.0)
+        self._redis = AsyncRedis.from_pool(
+            BlockingConnectionPool.from_url(
+                str(settings.redis_url),
+                max_connections=_MOST_CONNECTIONS,
+                timeout=1.0,  # longest a registration waits for one of them
+                retry=AsyncRetry(NoBackoff(), 0),
+                **_options(timeout=2.0),
+            )
         )
         self._events: dict[str, set[asyncio.Event]] = defaultdict(set)
         self._expected = 0
@@ -148,22 +158,33 @@ class Waiters:
         while True:
             try:
                 await self._listen()
-            except (redis.RedisError, OSError) as error:
-                self.listening = False
+            except Exception as error:  # noqa: BLE001 (whatever the client makes of a broken broker, listening goes on)
                 log.warning("waiters_deaf", error=repr(error))
-                await asyncio.sleep(_RECONNECT_SECONDS)
+            finally:
+                self.listening = False
+            await asyncio.sleep(_RECONNECT_SECONDS)
 
     async def _listen(self) -> None:
+        """Listen for as long as Valkey gives signs of life.
+
+        Raises:
+            redis.RedisError: the connection broke.
+            TimeoutError: Valkey keeps it, and says nothing more.
+
+        """
         async with self._redis.pubsub() as subscription:
             await subscription.subscribe(self._channel)
-            self.listening = True
-            while True:
-                message = await subscription.get_message(ignore_subscribe_messages=True, timeout=1.0)
+            silences = 0
+            while silences < _MOST_SILENCES:
+                message = await subscription.get_message(timeout=_SILENCE_SECONDS)
                 if message is None:
+                    silences += 1
                     await subscription.ping()
                     continue
+                silences, self.listening = 0, True
                 if message["type"] == "message":
                     self._wake(orjson.loads(message["data"]))
+        raise TimeoutError
 
     def _wake(self, request_ids: list[str]) -> None:
         for request_id in request_ids:

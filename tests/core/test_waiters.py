@@ -1,6 +1,7 @@
 """Waking those who wait; and that they find out all the same when nobody wakes them."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
@@ -51,6 +52,13 @@ def _expecting(waiters: Waiters, request_id: str) -> Iterator[asyncio.Event]:
     with waiters.expect(request_id) as event:
         assert event is not None
         yield event
+
+
+async def _deaf(waiters: Waiters) -> None:
+    async def is_deaf() -> bool:
+        return not waiters.listening
+
+    await eventually(is_deaf)
 
 
 async def _registered(waiters: Waiters, request_id: str) -> None:
@@ -177,16 +185,13 @@ async def test_without_valkey_waiting_works_by_asking_the_database(weak_valkey: 
         weak_valkey.proxy.restore()
 
 
+@pytest.mark.parametrize("fail", ["cut", "freeze"])
 @pytest.mark.usefixtures("deaf_database")
-async def test_wake_ups_come_again_after_valkey_was_away(weak_valkey: WeakServer, waker: Waker) -> None:
+async def test_wake_ups_come_again_after_valkey_was_away(weak_valkey: WeakServer, waker: Waker, fail: str) -> None:
     async with _waiters(weak_valkey.settings) as waiters:
         await _listening(waiters)
-        weak_valkey.proxy.cut()
-
-        async def deaf() -> bool:
-            return not waiters.listening
-
-        await eventually(deaf)
+        getattr(weak_valkey.proxy, fail)()
+        await _deaf(waiters)
         weak_valkey.proxy.restore()
         await _listening(waiters)
         with _expecting(waiters, "req_again") as event:
@@ -195,6 +200,46 @@ async def test_wake_ups_come_again_after_valkey_was_away(weak_valkey: WeakServer
 
             async with asyncio.timeout(30):
                 await event.wait()
+
+
+async def test_listening_goes_on_while_nobody_says_anything(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(core.waiters, "_SILENCE_SECONDS", 0.2)
+    async with _waiters(settings) as waiters:
+        await _listening(waiters)
+        for _ in range(100):
+            await asyncio.sleep(0.01)
+            assert waiters.listening
+
+
+@pytest.mark.usefixtures("deaf_database")
+async def test_a_message_that_is_none_of_ours_ends_no_listening(
+    settings: Settings, waker: Waker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(core.waiters, "_RECONNECT_SECONDS", 0.0)
+    async with _waiters(settings) as waiters:
+        await _listening(waiters)
+        await asyncio.to_thread(waker._redis.publish, waiters._channel, "{not JSON")
+        with _expecting(waiters, "req_after") as event:
+            async with asyncio.timeout(30):
+                while not event.is_set():
+                    await waiters._register("req_after")
+                    await asyncio.to_thread(waker.wake, ["req_after"])
+                    await asyncio.sleep(0.01)
+
+
+async def test_many_registrations_share_a_few_connections(settings: Settings) -> None:
+    async with _waiters(settings) as waiters:
+        await _listening(waiters)
+        with contextlib.ExitStack() as expected:
+            for number in range(300):
+                expected.enter_context(_expecting(waiters, f"req_{number}"))
+            for number in range(300):
+                await _registered(waiters, f"req_{number}")
+
+        pool = waiters._redis.connection_pool
+        assert len(pool._available_connections) + len(pool._in_use_connections) <= 8
 
 
 async def test_a_wait_that_is_in_vain_ends(settings: Settings) -> None:
