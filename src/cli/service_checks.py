@@ -21,17 +21,26 @@ _START = "Start Baton with `make run`, or set BATON_URL to where it runs"
 def check_api() -> Iterator[Finding]:
     """Look whether the web process lives and says that it is ready."""
     url = running_url()
-    for path, meaning in (("/livez", "alive"), ("/readyz", "ready")):
+    for path, wanted, meaning in (("/livez", "ok", "alive"), ("/readyz", "ready", "ready")):
         try:
             answer = httpx2.get(f"{url}{path}", timeout=_PROBE_SECONDS, trust_env=False)
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             yield problem("API", f"{url} does not answer: {first_line(error)}", _START)
             return
-        if answer.status_code == httpx2.codes.OK:
+        if _status(answer) == wanted:
             yield ok("API", f"{url} is {meaning}")
         else:
             said = f"{url}{path} answers {answer.status_code}: {answer.text.strip()[:200]}"
             yield problem("API", said, "Mend what it names")
+
+
+def _status(answer: httpx2.Response) -> str | None:
+    """Return the status that an answer names, None where it comes from another program."""
+    try:
+        document = answer.json()
+    except ValueError:
+        return None
+    return document.get("status") if isinstance(document, dict) else None
 
 
 def check_workers(settings: Settings) -> Finding:

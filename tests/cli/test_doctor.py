@@ -4,18 +4,24 @@ import json
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+from fastapi import FastAPI
+from fastapi.responses import PlainTextResponse
+from pydantic import RedisDsn
 
 from core.settings import Settings
+from tests.api.serving import running, serving
 from tests.cli.commands import run, variables_of
+from tests.concurrency import wait_until
 
 Findings = dict[str, dict[str, Any]]
 NOBODY = "http://127.0.0.1:9"
 
 
-def diagnose(home: Path, **variables: str) -> tuple[int, Findings]:
+def diagnose(home: Path, url: str = NOBODY, **variables: str) -> tuple[int, Findings]:
     """Return the exit code and the last finding about each subject."""
-    done = run("doctor", "--json", BATON_HOME=str(home), BATON_URL=NOBODY, **variables)
+    done = run("doctor", "--json", BATON_HOME=str(home), BATON_URL=url, **variables)
     assert done.stderr == ""
     return done.returncode, {finding["subject"]: finding for finding in json.loads(done.stdout)}
 
@@ -40,6 +46,31 @@ def test_servers_without_processes_are_told_apart(tmp_path: Path, settings: Sett
     assert found.pop("tokens") == "hint"
     assert set(found.values()) == {"ok"}
     assert all(finding["advice"] for finding in findings.values() if finding["state"] != "ok")
+
+
+def test_a_service_that_is_ready_is_said_to_be(tmp_path: Path, settings: Settings) -> None:
+    with serving(settings) as url:
+        wait_until(lambda: httpx.get(f"{url}/readyz").json()["status"] == "ready")
+        _, findings = diagnose(tmp_path, url, **variables_of(settings))
+    assert (findings["API"]["state"], findings["API"]["detail"]) == ("ok", f"{url} is ready")
+
+
+def test_a_service_that_is_degraded_is_a_problem(tmp_path: Path, settings: Settings) -> None:
+    nowhere = RedisDsn("redis://127.0.0.1:9/0")
+    with serving(settings, redis_url=nowhere) as url:
+        code, findings = diagnose(tmp_path, url, **variables_of(settings))
+    assert code == 1
+    assert findings["API"]["state"] == "problem"
+    assert '"broker":"unreachable"' in findings["API"]["detail"]
+
+
+def test_another_program_at_the_address_is_a_problem(tmp_path: Path, settings: Settings) -> None:
+    other = FastAPI(default_response_class=PlainTextResponse)
+    other.get("/readyz")(lambda: "Welcome!")
+    with running(other) as url:
+        _, findings = diagnose(tmp_path, url, **variables_of(settings))
+    assert findings["API"]["state"] == "problem"
+    assert "Welcome!" in findings["API"]["detail"]
 
 
 def test_servers_that_are_away_are_named_and_what_needs_them_is_left_out(tmp_path: Path) -> None:
