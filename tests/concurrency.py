@@ -8,7 +8,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+import pytest
 from psycopg import Connection
+
+import core.execution
+from core.db import connect
+from core.settings import Settings
 
 T = TypeVar("T")
 
@@ -48,6 +53,32 @@ async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
     async with asyncio.timeout(_PATIENCE_SECONDS):
         while not await condition():  # noqa: ASYNC110 (what is waited for is in another process)
             await asyncio.sleep(0.01)
+
+
+@contextmanager
+def held_at(step: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[threading.Event, threading.Event]]:
+    """Hold the first execution that has taken a step of its transaction; yield "it is there" and "let it go"."""
+    there, go, take = threading.Event(), threading.Event(), getattr(core.execution, step)
+
+    def take_and_wait(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 (whatever the step returns)
+        result = take(*args, **kwargs)
+        if not there.is_set():
+            there.set()
+            go.wait(_PATIENCE_SECONDS)
+        return result
+
+    monkeypatch.setattr(core.execution, step, take_and_wait)
+    try:
+        yield there, go
+    finally:
+        go.set()
+
+
+def patient_worker(settings: Settings) -> Connection[Any]:
+    """Connect as a worker does, but wait for locks as long as a crowded machine needs."""
+    connection = connect(settings, worker=True)
+    connection.execute("SET lock_timeout = '30s'; SET transaction_timeout = '60s'; SET statement_timeout = '30s'")
+    return connection
 
 
 def wait_until_blocked(observer: Connection[Any], blocked: Connection[Any]) -> None:

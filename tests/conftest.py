@@ -47,7 +47,7 @@ def settings() -> Settings:
 @pytest.fixture
 def connection(settings: Settings) -> Iterator[Connection[Any]]:
     """A connection such as a worker has, in autocommit."""
-    with connect(settings, keyed_plans=True) as connection:
+    with connect(settings, worker=True) as connection:
         yield connection
 
 

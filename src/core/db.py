@@ -44,12 +44,16 @@ class Row(DeclarativeBase):
 # stale the statistics of a busy table are.
 _KEYED_PLANS = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off"}
 
+# One worker's locks are what others wait for. Whoever waits gives up soon, and does something else; a worker that stops
+# in the middle of a batch loses its session. Idleness alone does not show that it stopped: not so inside a pipeline.
+_SHORT_WAITS = {"lock_timeout": "1s", "idle_in_transaction_session_timeout": "4s", "transaction_timeout": "10s"}
+
 # A page is read along the index that has its order. Without statistics of a tenant that grew overnight, Postgres
 # would rather collect all its rows through a bitmap and sort them.
 _ORDERED_PLANS = {"enable_bitmapscan": "off"}
 
 
-def _connection_options(settings: Settings, *, read_only: bool, keyed_plans: bool = False) -> dict[str, Any]:
+def _connection_options(settings: Settings, *, read_only: bool, worker: bool = False) -> dict[str, Any]:
     """Bound every wait: to connect, for a lock, for a statement, on a cut network (milliseconds in libpq)."""
     timeout = int(settings.database_timeout * 1000)
     server = {
@@ -58,7 +62,7 @@ def _connection_options(settings: Settings, *, read_only: bool, keyed_plans: boo
         "idle_in_transaction_session_timeout": 4 * timeout,
         "default_transaction_read_only": "on" if read_only else "off",
         "timezone": "UTC",
-        **(_KEYED_PLANS if keyed_plans else {}),
+        **(_KEYED_PLANS | _SHORT_WAITS if worker else {}),
         **(_ORDERED_PLANS if read_only else {}),
     }
     return {
@@ -73,16 +77,14 @@ def _connection_options(settings: Settings, *, read_only: bool, keyed_plans: boo
     }
 
 
-def connect(settings: Settings, *, read_only: bool = False, keyed_plans: bool = False) -> Connection[TupleRow]:
-    """Open a connection for a worker (`keyed_plans`) or a command-line call.
+def connect(settings: Settings, *, read_only: bool = False, worker: bool = False) -> Connection[TupleRow]:
+    """Open a connection for a worker or for a command-line call.
 
     Raises:
         psycopg.OperationalError: Postgres cannot be reached.
 
     """
-    return psycopg.connect(
-        **_connection_options(settings, read_only=read_only, keyed_plans=keyed_plans), autocommit=True
-    )
+    return psycopg.connect(**_connection_options(settings, read_only=read_only, worker=worker), autocommit=True)
 
 
 async def connect_async(settings: Settings) -> AsyncConnection[TupleRow]:

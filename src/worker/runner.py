@@ -21,6 +21,9 @@ log = structlog.get_logger(__name__)
 # How long a message is held while Postgres is away, in seconds. After that it is dropped: the reconciler has it.
 _PATIENCE = 20.0
 
+# Another worker holds what is needed. Trying again would keep other messages waiting.
+_NOT_AT_ONCE = psycopg.errors.LockNotAvailable
+
 T = TypeVar("T")
 
 
@@ -34,14 +37,12 @@ class Runner:
         self._waker = Waker(settings)
 
     def execute(self, batch: Batch, *, alone: bool) -> Executed:
-        """Execute a batch and wake those who wait for it."""
-        if alone:
-            self._steadily(lambda connection: self._execution(connection).count_run(batch))
-        executed = self._steadily(
-            lambda connection: (
-                self._execution(connection).run_alone(batch) if alone else self._execution(connection).run(batch)
-            )
-        )
+        """Execute a batch and wake those who wait for it; drop what cannot be had at once."""
+        try:
+            executed = self._execute(batch, alone=alone)
+        except _NOT_AT_ONCE as error:
+            log.warning("batch_dropped", error=repr(error))
+            return Executed([], {})
         self._waker.wake([request.id for request in executed.finished])
         log.debug("batch_executed", requests=len(executed.finished), left=sum(map(len, executed.left.values())))
         return executed
@@ -49,6 +50,12 @@ class Runner:
     def reconcile(self) -> int:
         """Run one round of the reconciler; return how many requests were sent again."""
         return self._steadily(lambda connection: reconcile(connection, self._settings))
+
+    def _execute(self, batch: Batch, *, alone: bool) -> Executed:
+        if not alone:
+            return self._steadily(lambda connection: self._execution(connection).run(batch))
+        self._steadily(lambda connection: self._execution(connection).count_run(batch))
+        return self._steadily(lambda connection: self._execution(connection).run_alone(batch))
 
     def _execution(self, connection: Connection[Any]) -> Execution:
         return Execution(connection, limit=self._settings.execution_batch, max_attempts=self._settings.max_attempts)
@@ -59,6 +66,8 @@ class Runner:
         while True:
             try:
                 return work(self._connect())
+            except _NOT_AT_ONCE:
+                raise
             except psycopg.Error as error:
                 self._disconnect()
                 if time.monotonic() > deadline or celery_state.should_stop is not None:
@@ -69,7 +78,7 @@ class Runner:
 
     def _connect(self) -> Connection[Any]:
         if self._connection is None or self._connection.closed:
-            self._connection = connect(self._settings, keyed_plans=True)
+            self._connection = connect(self._settings, worker=True)
         return self._connection
 
     def _disconnect(self) -> None:

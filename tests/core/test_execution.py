@@ -5,13 +5,12 @@ from typing import Any
 import pytest
 from psycopg import Connection
 
-from core.db import connect
 from core.execution import Executed
 from core.queue import Batch
 from core.settings import Settings
 from core.tasks.commands import CreateTask, UpdateTask
 from core.tenancy.model import Caller
-from tests.concurrency import at_once
+from tests.concurrency import at_once, patient_worker
 from tests.workspaces import Workspace
 
 
@@ -19,7 +18,7 @@ def test_a_hundred_concurrent_deliveries_of_one_message_apply_once(workspace: Wo
     (created,) = workspace.accept(CreateTask(title="Call Jane"))
     receipts = [created, *workspace.update(created.task_id, "completed", "open", "canceled")]
     with ExitStack() as stack:
-        connections = [stack.enter_context(connect(workspace.settings, keyed_plans=True)) for _ in range(100)]
+        connections = [stack.enter_context(patient_worker(workspace.settings)) for _ in range(100)]
 
         results = at_once([partial(workspace.execution(each).run, workspace.batch(*receipts)) for each in connections])
 

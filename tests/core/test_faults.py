@@ -132,7 +132,7 @@ def _submit(workspace: Workspace, command: Command, faults: Faults) -> Receipt:
 
 def _be_a_worker(workspace: Workspace, faults: Faults) -> None:
     while not faults.ending.is_set():
-        with connect(workspace.settings, keyed_plans=True) as connection:
+        with connect(workspace.settings, worker=True) as connection:
             while not faults.ending.is_set():
                 message = faults.take()
                 if message is None:
@@ -150,7 +150,7 @@ def _be_a_worker(workspace: Workspace, faults: Faults) -> None:
 
 
 def _reconcile(workspace: Workspace, faults: Faults, settings: Settings) -> None:
-    with connect(settings, keyed_plans=True) as connection:
+    with connect(settings, worker=True) as connection:
         while not faults.ending.wait(0.05):
             try:
                 reconcile(connection, settings)

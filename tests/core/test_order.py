@@ -3,9 +3,7 @@
 import random
 import threading
 from collections import defaultdict
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -19,7 +17,7 @@ from core.acceptance import Receipt
 from core.db import connect
 from core.queued import finish_requests
 from core.tasks.commands import CreateTask, UpdateTask
-from tests.concurrency import at_once, beside, wait_until_blocked
+from tests.concurrency import at_once, beside, held_at, patient_worker, wait_until_blocked
 from tests.workspaces import Workspace
 
 # Out of order, each of these but the first would be refused: completed and canceled never follow each other.
@@ -68,7 +66,7 @@ def test_shuffled_and_duplicated_messages_over_many_workers_with_rollbacks_keep_
 
     def work() -> int:
         rollbacks = 0
-        with connect(workspace.settings, keyed_plans=True) as connection:
+        with patient_worker(workspace.settings) as connection:
             while True:
                 with lock:
                     if not messages:
@@ -97,7 +95,7 @@ def test_suspects_that_run_alone_beside_batches_keep_the_order(workspace: Worksp
     lock = threading.Lock()
 
     def work(alone: bool) -> None:  # noqa: FBT001
-        with connect(workspace.settings, keyed_plans=True) as connection:
+        with patient_worker(workspace.settings) as connection:
             while True:
                 with lock:
                     if not messages:
@@ -114,24 +112,6 @@ def test_suspects_that_run_alone_beside_batches_keep_the_order(workspace: Worksp
     _assert_in_order(workspace, receipts)
 
 
-@contextmanager
-def _held_before_its_commit(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[threading.Event, threading.Event]]:
-    """Hold the first execution that reaches the end of its transaction; yield "it is there" and "let it go"."""
-    there, go = threading.Event(), threading.Event()
-
-    def finish_late(*args: Any, **kwargs: Any) -> None:
-        finish_requests(*args, **kwargs)
-        if not there.is_set():
-            there.set()
-            go.wait(30)
-
-    monkeypatch.setattr(core.execution, "finish_requests", finish_late)
-    try:
-        yield there, go
-    finally:
-        go.set()
-
-
 def test_a_request_accepted_while_its_task_executes_waits_for_the_end(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -140,7 +120,7 @@ def test_a_request_accepted_while_its_task_executes_waits_for_the_end(
     with (
         connect(workspace.settings) as one,
         connect(workspace.settings) as other,
-        _held_before_its_commit(monkeypatch) as (there, go),
+        held_at("finish_requests", monkeypatch) as (there, go),
         beside(lambda: workspace.execution(one).run(workspace.batch(first))),
     ):
         assert there.wait(30)
@@ -179,7 +159,7 @@ def test_a_front_end_that_commits_late_cannot_make_two_workers_decide_on_the_sam
         connect(workspace.settings) as front_end,
         connect(workspace.settings) as one,
         connect(workspace.settings) as other,
-        _held_before_its_commit(monkeypatch) as (there, go),
+        held_at("finish_requests", monkeypatch) as (there, go),
     ):
         late, second = _accepted_late(workspace, front_end, task_id)
         with beside(lambda: workspace.execution(one).run(workspace.batch(second))):
@@ -209,7 +189,7 @@ def test_front_ends_that_write_to_one_task_at_once_leave_a_trail_without_a_gap(w
 
     def work(seed: int) -> None:
         chance = random.Random(seed)
-        with connect(workspace.settings, keyed_plans=True) as connection:
+        with patient_worker(workspace.settings) as connection:
             while not ended.is_set() or messages:
                 try:
                     batch = workspace.batch(messages.pop())

@@ -104,7 +104,7 @@ def test_a_batch_is_locked_loaded_written_and_finished_by_key(workspace: Workspa
     receipts = [linked, *_lines(workspace)]
     PLANS.clear()
 
-    with connect(settings, keyed_plans=True) as connection:
+    with connect(settings, worker=True) as connection:
         connection.cursor_factory = ExplainingCursor
         workspace.execution(connection).run(workspace.batch(*receipts))
 
@@ -122,7 +122,7 @@ def test_a_long_line_is_cut_and_put_off_by_key(workspace: Workspace, settings: S
     receipts = workspace.update(task_id, *["completed", "open"] * 500)
     PLANS.clear()
 
-    with connect(settings, keyed_plans=True) as connection:
+    with connect(settings, worker=True) as connection:
         connection.cursor_factory = ExplainingCursor
         executed = workspace.execution(connection, limit=10).run(workspace.batch(*receipts[:200]))
 
@@ -135,7 +135,7 @@ def test_a_suspect_is_counted_by_key(workspace: Workspace, settings: Settings) -
     (receipt, *_) = _lines(workspace)
     PLANS.clear()
 
-    with connect(settings, keyed_plans=True) as connection:
+    with connect(settings, worker=True) as connection:
         connection.cursor_factory = ExplainingCursor
         workspace.execution(connection).count_run(workspace.batch(receipt))
 
@@ -150,7 +150,7 @@ def test_the_reconciler_claims_by_its_own_index(workspace: Workspace, settings: 
     )
     PLANS.clear()
 
-    with connect(settings, keyed_plans=True) as connection:
+    with connect(settings, worker=True) as connection:
         connection.cursor_factory = ExplainingCursor
         reconcile(connection, settings.model_copy(update={"reconcile_batch": 50}))
 

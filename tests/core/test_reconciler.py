@@ -180,7 +180,7 @@ def test_two_rounds_at_once_send_once(workspace: Workspace, patient: Settings, l
     receipts = _accept(workspace, 300)
 
     def round_() -> None:
-        with connect(workspace.settings, keyed_plans=True) as connection:
+        with connect(workspace.settings, worker=True) as connection:
             reconcile(connection, patient)
 
     at_once([round_] * 4)

@@ -10,9 +10,12 @@ from psycopg import Connection
 
 import core.execution
 import worker.runner
+from core.db import connect
+from core.execution import Executed
+from core.queued import lock_queued
 from core.tasks.commands import CreateTask, UpdateTask
 from core.tasks.queries import save_tasks
-from tests.concurrency import beside
+from tests.concurrency import beside, held_at, wait_until
 from tests.proxy import WeakServer
 from tests.workspaces import Workspace
 from worker.runner import Runner
@@ -104,6 +107,44 @@ def test_a_worker_that_is_told_to_stop_does_not_wait_for_postgres(
 
     with pytest.raises(psycopg.OperationalError):
         new_runner(weak_postgres.settings).execute(workspace.batch(receipt), alone=False)
+
+
+@pytest.mark.parametrize("step", ["load_tasks", "append_events"])
+def test_a_worker_that_stops_in_mid_batch_does_not_hold_up_the_others(
+    workspace: Workspace, new_runner: Callable[..., Runner], monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    task_id = workspace.create()
+    (held,) = workspace.update(task_id, "completed")
+    (behind,), (other,) = workspace.update(task_id, "open"), workspace.accept(CreateTask(title="Call Joe"))
+    stopped, going = new_runner(), new_runner()
+    with (
+        held_at(step, monkeypatch) as (there, go),
+        beside(lambda: stopped.execute(workspace.batch(held), alone=False)) as executing,
+    ):
+        assert there.wait(30)
+        assert going.execute(workspace.batch(behind, other), alone=False) == Executed([], {})
+        going.execute(workspace.batch(other), alone=False)
+        assert workspace.statuses([held, behind, other]) == ["queued", "queued", "succeeded"]
+        wait_until(lambda: bool(going.execute(workspace.batch(behind), alone=False).finished))
+        go.set()
+
+    assert executing.result() == Executed([], {})
+    assert workspace.statuses([held, behind]) == ["succeeded", "succeeded"]
+    assert [workspace.request(receipt).attempts for receipt in (held, behind)] == [1, 1]
+
+
+@either_way
+def test_a_message_that_must_wait_for_another_worker_is_dropped_and_counts_no_attempt(
+    workspace: Workspace, runner: Runner, *, alone: bool
+) -> None:
+    (receipt,) = workspace.accept(CreateTask(title="Call Jane"))
+    with connect(workspace.settings) as other, other.transaction():
+        lock_queued(other, workspace.batch(receipt), 1)
+
+        assert runner.execute(workspace.batch(receipt), alone=alone) == Executed([], {})
+
+    assert workspace.request(receipt).attempts == 0
+    assert runner.execute(workspace.batch(receipt), alone=alone).finished
 
 
 @either_way
