@@ -1,6 +1,7 @@
 """How a view becomes an answer: bytes, status, and the headers that go with them."""
 
 from collections.abc import Sequence
+from hashlib import blake2b
 from http import HTTPStatus
 
 from fastapi import Request, Response
@@ -66,5 +67,8 @@ def tagged(request: Request, view: View, tag: str, headers: dict[str, str] | Non
 
 
 def task_tag(task: Task, pending: Sequence[WriteRequest] = ()) -> str:
-    """Return the ETag of a task: its revision, and its last pending write where there is one."""
-    return f'"{task.revision}"' if not pending else f'"{task.revision}+{pending[-1].seq}"'
+    """Return the ETag of a task: its revision, and a digest of what may change in the writes that are pending."""
+    if not pending:
+        return f'"{task.revision}"'
+    line = repr([(request.seq, request.attempts) for request in pending]).encode()
+    return f'"{task.revision}+{blake2b(line, digest_size=8).hexdigest()}"'

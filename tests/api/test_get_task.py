@@ -1,5 +1,8 @@
+from typing import Any, LiteralString
+
 import pytest
 from dirty_equals import IsPartialDict, IsStr
+from psycopg import Connection
 
 from core.tasks.model import TASK_COLUMNS
 from tests.api.asking import WAIT, Api, accepted, problem_of
@@ -99,6 +102,22 @@ def test_the_tag_changes_with_every_change_of_the_answer(api: Api, worker: Worke
 
     assert len(set(tags)) == 5
     assert api.get(path).headers["etag"] == tags[-1]
+
+
+@pytest.mark.parametrize("change", ["status = 'failed', finished_at = now(), error = '{}'", "attempts = attempts + 1"])
+@pytest.mark.parametrize("queued", [2, 101])
+def test_the_tag_changes_when_a_write_that_is_not_the_last_of_the_line_does(
+    api: Api, worker: Worker, connection: Connection[Any], queued: int, change: LiteralString
+) -> None:
+    path = f"/v1/tasks/{api.create()['id']}"
+    with worker.frozen():
+        first, *_ = [_update(api, path, "open") for _ in range(queued)]
+        before = api.get(path)
+        connection.execute(f"UPDATE requests SET {change} WHERE id = %s", [first])
+        after = api.get(path, headers={"If-None-Match": before.headers["etag"]})
+
+    assert after.status_code == 200
+    assert after.json()["pending"] != before.json()["pending"]
 
 
 def test_a_tag_of_a_pending_write_that_changes_nothing_is_not_the_tag_after_it(api: Api, worker: Worker) -> None:
