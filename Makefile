@@ -12,7 +12,7 @@ LOCK := requirements/dev.txt
 STAMP := $(VENV)/made-from
 
 .DEFAULT_GOAL := help
-.PHONY: help env run test check openapi lock clean
+.PHONY: help env run test check bench openapi lock clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -61,6 +61,9 @@ check: env  ## Run what CI checks before the tests: lint, format, types, imports
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo --cache-dir .cache/import_linter
 	@if [ -d tests/checks ]; then set -x; $(PY) -m pytest -q tests/checks; fi
+
+bench: env  ## Measure Baton and its peers side by side; ARGS='--only accept --rounds 3' for some
+	@$(PY) -m bench $(ARGS)
 
 openapi: env  ## Write docs/openapi.json from the routes
 	@$(PY) -m api.document > docs/openapi.json.new && mv docs/openapi.json.new docs/openapi.json
