@@ -1,23 +1,26 @@
-"""Submitting a write and, where the client asks for it, waiting for what comes of it."""
+"""Submitting writes and, where the client asks for it, waiting for what comes of them."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from api.runtime import Runtime
 from core.acceptance import Receipt, Submission
-from core.errors import DomainError, RecordedFailure, ResourceNotFound, Unavailable
-from core.requests import Request, get_request
+from core.errors import DomainError, Problem, RecordedFailure, ResourceNotFound, Unavailable
+from core.requests import Request, get_requests
 from core.tasks.model import Task
-from core.tasks.queries import get_task
+from core.tasks.queries import get_tasks
+
+_Requests = Mapping[str, Request]
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A receipt and, where the write was executed within the wait, the task as it is now."""
+    """A receipt and, where the write was executed within the wait, the task as it is now, or why it failed."""
 
     receipt: Receipt
-    task: Task | None
+    task: Task | None = None
+    error: Problem | None = None
 
 
 async def write(runtime: Runtime, submission: Submission, wait: float) -> Written:
@@ -27,29 +30,36 @@ async def write(runtime: Runtime, submission: Submission, wait: float) -> Writte
         DomainError: the submission was refused, or it was executed within the wait and failed (RecordedFailure).
 
     """
-    if not wait:
-        return Written(await _submit(runtime, submission), None)
-    with runtime.waiters.expect(submission.request_id) as finished:
-        receipt = await _submit(runtime, submission)
+    (outcome,) = await write_all(runtime, [submission], wait)
+    if isinstance(outcome, DomainError):
+        raise outcome
+    if outcome.error is not None:
+        raise RecordedFailure(outcome.error, replayed=outcome.receipt.replayed)
+    return outcome
+
+
+async def write_all(runtime: Runtime, submissions: Sequence[Submission], wait: float) -> list[Written | DomainError]:
+    """Submit commands of one caller together, and wait `wait` seconds at most until all of them are executed.
+
+    Returns for each, in order, what came of it, or the error that refused it alone.
+
+    Raises:
+        QueueFull: too much is waiting; none was accepted.
+        Unavailable: Postgres cannot be reached.
+
+    """
+    if not wait or not submissions:
+        return [_outcome(answer, {}, {}) for answer in await runtime.intake.submit(submissions)]
+    with runtime.waiters.expect(*[each.request_id for each in submissions]) as finished:
+        answers = await runtime.intake.submit(submissions)
+        receipts = [answer for answer in answers if isinstance(answer, Receipt)]
+        tenant_id = submissions[0].caller.tenant_id
         try:
-            return await _outcome(runtime, submission.caller.tenant_id, receipt, finished, wait)
-        except Unavailable:  # it is accepted all the same: who was told otherwise might send it again
-            return Written(receipt, None)
-
-
-async def _outcome(
-    runtime: Runtime, tenant_id: str, receipt: Receipt, finished: asyncio.Event | None, wait: float
-) -> Written:
-    if receipt.replayed:
-        request: Request | None = await wait_for_request(runtime, tenant_id, receipt.request_id, wait)
-    else:
-        request = await runtime.waiters.wait(finished, _look(runtime, tenant_id, receipt.request_id), wait)
-    if request is None or not request.finished:
-        return Written(receipt, None)
-    if request.error is not None:
-        raise RecordedFailure(request.error, replayed=receipt.replayed)
-    task = await runtime.reader.run(lambda connection: get_task(connection, tenant_id, receipt.task_id))
-    return Written(receipt, task)
+            requests = await _wait_for_receipts(runtime, tenant_id, receipts, finished, wait)
+            tasks = await _tasks_of(runtime, tenant_id, requests)
+        except Unavailable:  # they are accepted all the same: who was told otherwise might send them again
+            requests, tasks = {}, {}
+    return [_outcome(answer, requests, tasks) for answer in answers]
 
 
 async def wait_for_request(runtime: Runtime, tenant_id: str, request_id: str, wait: float) -> Request:
@@ -59,27 +69,66 @@ async def wait_for_request(runtime: Runtime, tenant_id: str, request_id: str, wa
         ResourceNotFound: the tenant has no such request.
 
     """
-    request = await runtime.reader.run(lambda connection: get_request(connection, tenant_id, request_id))
-    if request is None:
+    found = await _wait_for_requests(runtime, tenant_id, [request_id], wait)
+    if request_id not in found:
         raise ResourceNotFound(f"There is no request {request_id} in this workspace.")
-    if request.finished or not wait:
-        return request
-    look = _look(runtime, tenant_id, request_id)
-    with runtime.waiters.expect(request_id) as finished:
-        # Once more, since it may have been finished before anybody knew of this waiter.
-        return await look() or await runtime.waiters.wait(finished, look, wait) or request
+    return found[request_id]
 
 
-async def _submit(runtime: Runtime, submission: Submission) -> Receipt:
-    (answer,) = await runtime.intake.submit([submission])
+class _Look:
+    """Looks whether requests are finished, and keeps those that it found, as it saw them last."""
+
+    def __init__(self, runtime: Runtime, tenant_id: str, request_ids: Sequence[str]) -> None:
+        self._runtime = runtime
+        self._tenant_id = tenant_id
+        self._unfinished = request_ids
+        self.seen: dict[str, Request] = {}
+
+    async def __call__(self) -> _Requests | None:
+        """Return the requests if all of them are finished."""
+        found = await self._runtime.reader.run(
+            lambda connection: get_requests(connection, self._tenant_id, self._unfinished)
+        )
+        self.seen |= {request.id: request for request in found}
+        self._unfinished = [request.id for request in found if not request.finished]
+        return None if self._unfinished else self.seen
+
+
+async def _wait_for_receipts(
+    runtime: Runtime, tenant_id: str, receipts: Sequence[Receipt], finished: asyncio.Event | None, wait: float
+) -> _Requests:
+    request_ids = [receipt.request_id for receipt in receipts]
+    if any(receipt.replayed for receipt in receipts):  # under an id that nobody was expected by
+        return await _wait_for_requests(runtime, tenant_id, request_ids, wait)
+    look = _Look(runtime, tenant_id, request_ids)
+    await runtime.waiters.wait(finished, look, wait)
+    return look.seen
+
+
+async def _wait_for_requests(runtime: Runtime, tenant_id: str, request_ids: Sequence[str], wait: float) -> _Requests:
+    look = _Look(runtime, tenant_id, request_ids)
+    if await look() is None and wait:
+        with runtime.waiters.expect(*request_ids) as finished:
+            # Once more, since they may have been finished before anybody knew of this waiter.
+            if await look() is None:
+                await runtime.waiters.wait(finished, look, wait)
+    return look.seen
+
+
+async def _tasks_of(runtime: Runtime, tenant_id: str, requests: _Requests) -> Mapping[str, Task]:
+    task_ids = [request.task_id for request in requests.values() if request.status == "succeeded"]
+    if not task_ids:
+        return {}
+    found = await runtime.reader.run(lambda connection: get_tasks(connection, tenant_id, task_ids))
+    return {task.id: task for task in found}
+
+
+def _outcome(answer: Receipt | DomainError, requests: _Requests, tasks: Mapping[str, Task]) -> Written | DomainError:
     if isinstance(answer, DomainError):
-        raise answer
-    return answer
-
-
-def _look(runtime: Runtime, tenant_id: str, request_id: str) -> Callable[[], Awaitable[Request | None]]:
-    async def look() -> Request | None:
-        request = await runtime.reader.run(lambda connection: get_request(connection, tenant_id, request_id))
-        return request if request is not None and request.finished else None
-
-    return look
+        return answer
+    request = requests.get(answer.request_id)
+    if request is None or not request.finished:
+        return Written(answer)
+    if request.error is not None:
+        return Written(answer, error=request.error)
+    return Written(answer, tasks[answer.task_id])

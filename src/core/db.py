@@ -48,9 +48,9 @@ _KEYED_PLANS = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_merge
 # in the middle of a batch loses its session. Idleness alone does not show that it stopped: not so inside a pipeline.
 _SHORT_WAITS = {"lock_timeout": "1s", "idle_in_transaction_session_timeout": "4s", "transaction_timeout": "10s"}
 
-# A page is read along the index that has its order. Without statistics of a tenant that grew overnight, Postgres
-# would rather collect all its rows through a bitmap and sort them.
-_ORDERED_PLANS = {"enable_bitmapscan": "off"}
+# A page is read along the index that has its order, and many rows one after the other by their keys. Without statistics
+# of a tenant that grew overnight, Postgres would rather collect all its rows, through a bitmap or not, and sort them.
+_ORDERED_PLANS = {"enable_bitmapscan": "off", "enable_seqscan": "off"}
 
 
 def _connection_options(settings: Settings, *, read_only: bool, worker: bool = False) -> dict[str, Any]:

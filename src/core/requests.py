@@ -123,16 +123,17 @@ def waiting_longer_than(connection: Connection[Any], seconds: float) -> list[tup
     ).fetchall()
 
 
-async def _fetch(connection: AsyncConnection[Any], condition: str, *values: str) -> Sequence[Request]:
+async def _fetch(connection: AsyncConnection[Any], condition: str, *values: object) -> Sequence[Request]:
     async with connection.cursor(row_factory=class_row(Request)) as cursor:
         await cursor.execute(_SELECT + condition, values)
         return await cursor.fetchall()
 
 
-async def get_request(connection: AsyncConnection[Any], tenant_id: str, request_id: str) -> Request | None:
-    """Return a request of the tenant."""
-    found = await _fetch(connection, "id = %s", tenant_id, request_id)
-    return found[0] if found else None
+async def get_requests(
+    connection: AsyncConnection[Any], tenant_id: str, request_ids: Sequence[str]
+) -> Sequence[Request]:
+    """Return those of the requests that the tenant has, in any order."""
+    return await _fetch(connection, "id = ANY(%s)", tenant_id, list(request_ids))
 
 
 async def get_request_by_key(connection: AsyncConnection[Any], tenant_id: str, key: str) -> Request | None:

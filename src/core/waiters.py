@@ -107,8 +107,8 @@ class Waiters:
         await self._redis.aclose()
 
     @contextlib.contextmanager
-    def expect(self, request_id: str) -> Iterator[asyncio.Event | None]:
-        """Register interest in a request before it is submitted or looked up; None where too many wait already.
+    def expect(self, *request_ids: str) -> Iterator[asyncio.Event | None]:
+        """Register interest in requests before they are submitted or looked up; None where too many wait already.
 
         A wake-up that is missed all the same, since Valkey may be slow or away, costs the waiter a second.
         """
@@ -116,19 +116,21 @@ class Waiters:
             yield None
             return
         event = asyncio.Event()
-        self._events[request_id].add(event)
+        for request_id in request_ids:
+            self._events[request_id].add(event)
         self._expected += 1
         if self.listening:
-            registration = asyncio.create_task(self._register(request_id))
+            registration = asyncio.create_task(self._register(*request_ids))
             self._registrations.add(registration)
             registration.add_done_callback(self._registrations.discard)
         try:
             yield event
         finally:
             self._expected -= 1
-            self._events[request_id].discard(event)
-            if not self._events[request_id]:
-                del self._events[request_id]
+            for request_id in request_ids:
+                self._events[request_id].discard(event)
+                if not self._events[request_id]:
+                    del self._events[request_id]
 
     async def wait(
         self, finished: asyncio.Event | None, look: Callable[[], Awaitable[T | None]], seconds: float
@@ -150,9 +152,12 @@ class Waiters:
                 return found
         return None
 
-    async def _register(self, request_id: str) -> None:
+    async def _register(self, *request_ids: str) -> None:
         with contextlib.suppress(redis.RedisError, OSError):
-            await self._redis.set(_key(request_id), self._channel, ex=_REGISTERED_SECONDS)
+            pipeline = self._redis.pipeline(transaction=False)
+            for request_id in request_ids:
+                pipeline.set(_key(request_id), self._channel, ex=_REGISTERED_SECONDS)
+            await pipeline.execute()
 
     async def _listen_for_ever(self) -> None:
         while True:

@@ -12,10 +12,10 @@ from core.acceptance import Receipt
 from core.audit import ListAuditEvents, list_audit_events
 from core.db import Reader, connect
 from core.reconciler import reconcile
-from core.requests import get_request, get_request_by_key, list_pending
+from core.requests import get_request_by_key, get_requests, list_pending
 from core.settings import Settings
 from core.tasks.commands import CreateTask, UpdateTask
-from core.tasks.queries import ListTasks, get_task, list_tasks
+from core.tasks.queries import ListTasks, get_task, get_tasks, list_tasks
 from tests.core.explaining import PLANS, AsyncExplainingCursor, ExplainingCursor, Plan
 from tests.lanes import Lanes
 from tests.workspaces import Workspace
@@ -162,10 +162,12 @@ _Read = Callable[[AsyncConnection[Any]], Awaitable[object]]
 _SOON = datetime(2100, 1, 1, tzinfo=UTC)
 
 _READS: list[tuple[str, _Read, str]] = [
-    ("a request", lambda c: get_request(c, _CROWD, "req_77"), "requests_pkey"),
+    ("a request", lambda c: get_requests(c, _CROWD, ["req_77"]), "requests_pkey"),
+    ("many requests", lambda c: get_requests(c, _CROWD, [f"req_{n}" for n in range(900)]), "requests_pkey"),
     ("a request by its key", lambda c: get_request_by_key(c, _CROWD, "key 400"), "requests_by_idempotency_key"),
     ("what is pending", lambda c: list_pending(c, _CROWD, "task_77"), "requests_queued_by_task"),
     ("a task", lambda c: get_task(c, _CROWD, "task_00000077"), "tasks_pkey"),
+    ("many tasks", lambda c: get_tasks(c, _CROWD, [f"task_{n:08}" for n in range(900)]), "tasks_pkey"),
     ("all tasks", lambda c: list_tasks(c, _CROWD, ListTasks()), "tasks_pkey"),
     ("open tasks", lambda c: list_tasks(c, _CROWD, ListTasks(status="open")), "tasks_by_status"),
     ("completed tasks", lambda c: list_tasks(c, _CROWD, ListTasks(status="completed")), "tasks_by_status"),

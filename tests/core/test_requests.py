@@ -4,7 +4,7 @@ from typing import Any
 
 from psycopg import AsyncConnection
 
-from core.requests import get_request, get_request_by_key, list_pending, waiting_longer_than
+from core.requests import get_request_by_key, get_requests, list_pending, waiting_longer_than
 from core.tasks.commands import CreateTask, UpdateTask
 from core.tenancy.model import Caller
 from tests.workspaces import Workspace
@@ -15,15 +15,13 @@ async def test_a_request_is_known_from_its_receipt_on(
 ) -> None:
     (receipt,) = workspace.accept(CreateTask(title="Call Jane"))
 
-    queued = await get_request(async_connection, workspace.tenant_id, receipt.request_id)
-    assert queued is not None
+    (queued,) = await get_requests(async_connection, workspace.tenant_id, [receipt.request_id])
     assert (queued.status, queued.finished, queued.finished_at, queued.audit_event_id) == ("queued", False, None, None)
     assert (queued.task_id, queued.accepted_at, queued.attempts) == (receipt.task_id, receipt.accepted_at, 0)
 
     workspace.execute(receipt)
 
-    done = await get_request(async_connection, workspace.tenant_id, receipt.request_id)
-    assert done is not None
+    (done,) = await get_requests(async_connection, workspace.tenant_id, [receipt.request_id])
     assert (done.status, done.finished, done.error, done.attempts) == ("succeeded", True, None, 1)
     assert done.finished_at is not None
     assert done.finished_at >= done.accepted_at
@@ -34,8 +32,8 @@ async def test_an_unknown_request_and_one_of_another_tenant_are_not_found(
 ) -> None:
     (receipt,) = workspace.accept(CreateTask(title="Call Jane"), idempotency_key="k")
 
-    assert await get_request(async_connection, workspace.tenant_id, "req_none") is None
-    assert await get_request(async_connection, stranger.tenant_id, receipt.request_id) is None
+    assert await get_requests(async_connection, workspace.tenant_id, ["req_none"]) == []
+    assert await get_requests(async_connection, stranger.tenant_id, [receipt.request_id]) == []
     assert await get_request_by_key(async_connection, workspace.tenant_id, "l") is None
     assert await get_request_by_key(async_connection, stranger.tenant_id, "k") is None
 
@@ -45,7 +43,19 @@ async def test_a_request_is_found_by_its_key(workspace: Workspace, async_connect
 
     found = await get_request_by_key(async_connection, workspace.tenant_id, "k")
 
-    assert found == await get_request(async_connection, workspace.tenant_id, receipt.request_id)
+    assert [found] == await get_requests(async_connection, workspace.tenant_id, [receipt.request_id])
+
+
+async def test_of_many_requests_those_of_the_tenant_are_found(
+    workspace: Workspace, async_connection: AsyncConnection[Any], stranger: Caller
+) -> None:
+    mine = [receipt.request_id for receipt in workspace.accept(CreateTask(title="One"), CreateTask(title="Two"))]
+    elsewhere = Workspace(workspace.settings, workspace.connection, stranger)
+    (theirs,) = elsewhere.accept(CreateTask(title="Three"))
+
+    found = await get_requests(async_connection, workspace.tenant_id, [*mine, theirs.request_id, "req_none"])
+
+    assert {request.id for request in found} == set(mine)
 
 
 async def test_what_is_pending_for_a_task_is_listed_in_the_order_in_which_it_will_take_effect(
@@ -71,9 +81,8 @@ async def test_a_failed_request_carries_the_problem(
     (receipt,) = workspace.accept(UpdateTask(task_id="task_none", status="completed"))
     workspace.execute(receipt)
 
-    request = await get_request(async_connection, workspace.tenant_id, receipt.request_id)
+    (request,) = await get_requests(async_connection, workspace.tenant_id, [receipt.request_id])
 
-    assert request is not None
     assert request.error == {
         "type": "urn:baton:problem:resource_not_found",
         "title": "No such resource in this workspace",

@@ -105,6 +105,27 @@ async def test_a_waker_ends_the_wait_for_its_request(settings: Settings, waker: 
 
 
 @pytest.mark.usefixtures("deaf_database")
+@pytest.mark.parametrize("finished", ["req_first", "req_last"])
+async def test_who_waits_for_many_is_woken_by_each(settings: Settings, waker: Waker, finished: str) -> None:
+    async with _waiters(settings) as waiters:
+        await _listening(waiters)
+        with waiters.expect("req_first", "req_last") as event:
+            await _registered(waiters, "req_last")
+            waiting = asyncio.create_task(waiters.wait(event, Database(finished=True).look, _LONG))
+            await asyncio.to_thread(waker.wake, [finished])
+
+            async with asyncio.timeout(30):
+                assert await waiting == "finished"
+
+
+async def test_who_waits_for_many_is_one_waiter(settings: Settings) -> None:
+    async with _waiters(settings, max_waiters=2) as waiters:
+        with waiters.expect("req_1", "req_2", "req_3"), waiters.expect("req_4") as event:
+            assert event is not None
+        assert not waiters._events
+
+
+@pytest.mark.usefixtures("deaf_database")
 async def test_a_wake_up_before_the_wait_begins_is_not_missed(settings: Settings, waker: Waker) -> None:
     async with _waiters(settings) as waiters:
         await _listening(waiters)

@@ -1,6 +1,6 @@
 """How tasks are read, and how execution writes them back."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Annotated, Any, LiteralString, Self
 
 from psycopg import AsyncConnection, Connection
@@ -93,6 +93,13 @@ async def get_task(connection: AsyncConnection[Any], tenant_id: str, task_id: st
     async with connection.cursor(row_factory=class_row(Task)) as cursor:
         await cursor.execute(_SELECT + " WHERE tenant_id = %s AND id = %s", (tenant_id, task_id))
         return await cursor.fetchone()
+
+
+async def get_tasks(connection: AsyncConnection[Any], tenant_id: str, task_ids: Sequence[str]) -> list[Task]:
+    """Return those of the tasks that the tenant has, in any order."""
+    async with connection.cursor(row_factory=class_row(Task)) as cursor:
+        await cursor.execute(_SELECT + " WHERE tenant_id = %s AND id = ANY(%s)", (tenant_id, list(task_ids)))
+        return await cursor.fetchall()
 
 
 def load_tasks(connection: Connection[Any], named: Collection[tuple[str, str]]) -> list[Task]:

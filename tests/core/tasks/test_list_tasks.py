@@ -15,7 +15,7 @@ from core.cursors import encode_cursor
 from core.errors import ValidationFailed
 from core.tasks.commands import CreateTask, UpdateTask
 from core.tasks.model import Task
-from core.tasks.queries import ListTasks, get_task, list_tasks
+from core.tasks.queries import ListTasks, get_task, get_tasks, list_tasks
 from core.tenancy.model import Caller
 from tests.core.paging import read_all
 from tests.workspaces import Workspace
@@ -268,7 +268,9 @@ async def test_a_task_of_another_workspace_is_neither_listed_nor_found(
 
     assert (await list_tasks(async_connection, stranger.tenant_id, ListTasks())).items == []
     assert await get_task(async_connection, stranger.tenant_id, task_id) is None
+    assert await get_tasks(async_connection, stranger.tenant_id, [task_id]) == []
     assert await get_task(async_connection, workspace.tenant_id, task_id) == workspace.task(task_id)
+    assert await get_tasks(async_connection, workspace.tenant_id, [task_id]) == [workspace.task(task_id)]
 
 
 @pytest.mark.parametrize(
