@@ -8,6 +8,7 @@ so one waits for the other; where a front end committed late and they do not, th
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, cast
 
 import psycopg
@@ -27,6 +28,7 @@ log = structlog.get_logger(__name__)
 
 _POISON = InternalError("The command could not be written, and was set aside so that others can be.")
 _DEADLY = InternalError("The command was given up: each worker that ran it died.")
+_SLOW = InternalError("The command was given up: it took too long each time that it was run.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,14 @@ class Executed:
     finished: list[QueuedRequest]
     left: Batch
     left_at: datetime | None = None
+
+
+class _TooSlow(psycopg.errors.QueryCanceled):
+    """A statement over these requests took too long, and none of them was executed."""
+
+    def __init__(self, queued: list[QueuedRequest]) -> None:
+        super().__init__(f"{len(queued)} requests took too long")
+        self.queued = queued
 
 
 def is_poison(error: Exception) -> bool:
@@ -63,14 +73,19 @@ class Execution:
         self._max_attempts = max_attempts
 
     def run(self, batch: Batch) -> Executed:
-        """Execute the requests of a batch and whatever else is queued for their tasks, in one transaction."""
-        try:
-            return self._transaction(batch, self._limit, self._apply)
-        except Exception as error:
-            if not is_poison(error):
-                raise
-            log.warning("batch_poisoned", error=repr(error))
-            return self._transaction(batch, self._limit, self._apply_halving)
+        """Execute the requests of a batch and whatever else is queued for their tasks, in one transaction.
+
+        Where these take too long, the first half of them. One that takes too long by itself is run again later.
+        """
+        limit = self._limit
+        while True:
+            try:
+                return self._run(batch, limit)
+            except _TooSlow as slow:
+                log.warning("batch_too_slow", requests=len(slow.queued), error=repr(slow.__cause__))
+                if len(slow.queued) == 1:
+                    return self._transaction(batch, 1, partial(self._apply_slow, slow.queued))
+                limit = len(slow.queued) // 2
 
     def count_run(self, batch: Batch) -> None:
         """Count a run of the request that `run_alone` will execute, so that a worker which dies of it leaves a trace.
@@ -85,14 +100,29 @@ class Execution:
 
         Its run was counted beforehand; a request that has used up its runs fails unrun.
         """
-        return self._transaction(batch, 1, self._apply_suspect)
+        try:
+            return self._transaction(batch, 1, self._apply_suspect)
+        except _TooSlow as slow:
+            return self._transaction(batch, 1, partial(self._apply_slow, slow.queued, runs=0))
+
+    def _run(self, batch: Batch, limit: int) -> Executed:
+        try:
+            return self._transaction(batch, limit, self._apply)
+        except Exception as error:
+            if not is_poison(error):
+                raise
+            log.warning("batch_poisoned", error=repr(error))
+            return self._transaction(batch, limit, self._apply_halving)
 
     def _transaction(
         self, batch: Batch, limit: int, apply: Callable[[list[QueuedRequest]], list[QueuedRequest]]
     ) -> Executed:
         with self._connection.transaction():
             queued = lock_queued(self._connection, batch, limit)
-            finished = apply(queued) if queued else []
+            try:
+                finished = apply(queued) if queued else []
+            except psycopg.errors.QueryCanceled as error:
+                raise _TooSlow(queued) from error
         return Executed(finished, *put_off(self._connection, _without(batch, queued)))
 
     def _apply(self, queued: list[QueuedRequest], *, runs: int = 1) -> list[QueuedRequest]:
@@ -123,6 +153,17 @@ class Execution:
         if queued[0].attempts > self._max_attempts:
             return self._refuse(queued[0], _DEADLY, runs=-1)  # the run that was counted does not happen
         return self._apply_halving(queued, runs=0)
+
+    def _apply_slow(
+        self, slow: list[QueuedRequest], queued: list[QueuedRequest], *, runs: int = 1
+    ) -> list[QueuedRequest]:
+        """Count the run of the one request that took too long; the last of its runs fails it."""
+        if queued != slow:
+            return []  # it was finished meanwhile, and this is the next in line
+        if queued[0].attempts + runs >= self._max_attempts:
+            return self._refuse(queued[0], _SLOW, runs=runs)
+        count_runs(self._connection, queued, runs)
+        return []
 
     def _refuse(self, request: QueuedRequest, error: DomainError, *, runs: int) -> list[QueuedRequest]:
         state, now = self._load([request])

@@ -21,8 +21,8 @@ log = structlog.get_logger(__name__)
 # How long a message is held while Postgres is away, in seconds. After that it is dropped: the reconciler has it.
 _PATIENCE = 20.0
 
-# Another worker holds what is needed. Trying again would keep other messages waiting.
-_NOT_AT_ONCE = psycopg.errors.LockNotAvailable
+# Another worker holds what is needed, or Postgres is slow. Trying again would keep other messages waiting.
+_NOT_AT_ONCE = psycopg.errors.LockNotAvailable, psycopg.errors.QueryCanceled
 
 T = TypeVar("T")
 

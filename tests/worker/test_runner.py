@@ -35,9 +35,8 @@ def _failing(times: int, fail: Callable[[Connection[Any]], None]) -> Callable[..
     return save_or_fail
 
 
-def _time_out(connection: Connection[Any]) -> None:
-    connection.execute("SET LOCAL statement_timeout = 1")
-    connection.execute("SELECT pg_sleep(10)")
+def _deadlock(connection: Connection[Any]) -> None:
+    connection.execute("DO $$ BEGIN RAISE deadlock_detected; END $$")
 
 
 def _break(connection: Connection[Any]) -> None:
@@ -45,7 +44,7 @@ def _break(connection: Connection[Any]) -> None:
 
 
 @either_way
-@pytest.mark.parametrize("fail", [_time_out, _break])
+@pytest.mark.parametrize("fail", [_deadlock, _break])
 def test_a_database_that_fails_is_tried_again_and_never_counts_as_an_attempt(
     workspace: Workspace,
     runner: Runner,
