@@ -100,7 +100,7 @@ def _refuse_repeated(request: Request) -> None:
 
 
 def _single(request: Request, header: str) -> str | None:
-    values = {value.strip() for value in request.headers.getlist(header)}
+    values = set(request.headers.getlist(header))
     if len(values) > 1:
         raise ValidationFailed([FieldError(header.replace("-", "_"), "The header is given twice, with two values")])
     return values.pop() if values else None

@@ -43,8 +43,6 @@ class Gate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        # The HTTP parser leaves blanks at the end of a value, which are no part of it (RFC 9110, section 5.5).
-        scope = {**scope, "headers": [(name, value.strip(b" \t")) for name, value in scope["headers"]]}
         request = Request(scope, receive)
         message: Json = {}
         try:

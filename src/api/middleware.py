@@ -30,7 +30,7 @@ class ExchangeMiddleware:
             return
         request_id = new_id("req")
         scope.setdefault("state", {})["request_id"] = request_id
-        sent = (Headers(scope=scope).get("x-request-id") or "").strip()
+        sent = Headers(scope=scope).get("x-request-id", "")
         correlation = sent if _CORRELATION.fullmatch(sent) else request_id
         started = False
 

@@ -67,6 +67,10 @@ class Protocol(HttpToolsProtocol):
         self._in_head = True
         self._await_head()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header without the blanks behind its value, which the parser leaves there (RFC 9110, section 5.5)."""
+        super().on_header(name, value.rstrip(b" \t"))
+
     def on_headers_complete(self) -> None:
         """Begin the request's body."""
         super().on_headers_complete()

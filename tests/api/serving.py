@@ -8,13 +8,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import httpx
 import uvicorn
 from fastapi import FastAPI
 
 from api.app import create_app
+from api.protocol import Protocol
 from core.settings import Settings
 from embedded.ports import LOOPBACK, choose_port
 from tests.concurrency import wait_until
@@ -34,9 +34,9 @@ def serving(settings: Settings, **changed: object) -> Iterator[str]:
 
 
 @contextmanager
-def running(app: FastAPI, **options: Any) -> Iterator[str]:
+def running(app: FastAPI, http: type[Protocol] = Protocol) -> Iterator[str]:
     """Serve an application from a thread of this process; yield its URL."""
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, timeout_graceful_shutdown=1, **options))
+    server = uvicorn.Server(uvicorn.Config(app, port=0, http=http, log_config=None, timeout_graceful_shutdown=1))
     thread = threading.Thread(target=server.run)
     thread.start()
     while not server.started:
