@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
-from pydantic_core import ErrorDetails, from_json
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import ErrorDetails, core_schema, from_json
 
-from core.commands import Command, ContractSchema, StrictModel
+from core.commands import Command, StrictModel
 from core.errors import FieldError, ValidationFailed
 from core.fields import IdempotencyKey
 
@@ -119,6 +120,17 @@ def parse_arguments(kind: type[A], members: Mapping[str, Any]) -> A:
         return kind.model_validate(members)
     except ValidationError as error:
         raise ValidationFailed(field_errors(found_in(error))) from error
+
+
+class ContractSchema(GenerateJsonSchema):
+    """JSON Schema in the contract's form: a member that may be absent has no default and no null."""
+
+    def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
+        """Leave out `"default": null`, which means absent."""
+        json_schema = super().default_schema(schema)
+        if json_schema.get("default", ...) is None:
+            del json_schema["default"]
+        return json_schema
 
 
 def input_schema(kind: type[Command], *, without: frozenset[str] = frozenset()) -> dict[str, Any]:

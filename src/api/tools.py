@@ -10,10 +10,10 @@ from mcp import types
 from pydantic import TypeAdapter
 
 from api.calls import Call, GetRequest, GetTask, find_audit_events, find_request, find_task, find_tasks, submit
-from api.inputs import arguments_schema, input_schema, parse_arguments, parse_command
+from api.inputs import ContractSchema, arguments_schema, input_schema, parse_arguments, parse_command
 from api.views import Accepted, AuditEventPage, RequestFound, TaskChanged, TaskFound, TaskPage, View
 from core.audit import ListAuditEvents
-from core.commands import COMMANDS, Command, ContractSchema, StrictModel
+from core.commands import COMMANDS, Command, StrictModel
 from core.tasks.commands import UpdateTask
 from core.tasks.queries import ListTasks
 from core.tenancy.model import Scope

@@ -4,10 +4,8 @@ from hashlib import sha256
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
-from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
-from pydantic_core import core_schema
 
-from core.ids import new_id
+from core.tenancy.model import Scope
 
 COMMANDS: dict[str, type["Command"]] = {}
 
@@ -22,7 +20,7 @@ class Command(StrictModel):
     """One thing that a caller may ask to change. The docstring of a subclass is its MCP description."""
 
     kind: ClassVar[str]
-    scope: ClassVar[str] = "tasks:write"
+    scope: ClassVar[Scope]
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
@@ -49,7 +47,7 @@ class Command(StrictModel):
 
     def target_id(self) -> str:
         """Return the id of the task that the command is about, a new one where it makes the task."""
-        return new_id("task")
+        raise NotImplementedError
 
     def payload(self) -> str:
         """Return the members that the caller gave, as JSON; equal commands give equal texts."""
@@ -58,14 +56,3 @@ class Command(StrictModel):
     def fingerprint(self) -> bytes:
         """Return what tells two commands under one idempotency key apart (SHA-256)."""
         return sha256(f"{self.kind}\n{self.payload()}".encode()).digest()
-
-
-class ContractSchema(GenerateJsonSchema):
-    """JSON Schema in the contract's form: a member that may be absent has no default and no null."""
-
-    def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
-        """Leave out `"default": null`, which means absent."""
-        json_schema = super().default_schema(schema)
-        if json_schema.get("default", ...) is None:
-            del json_schema["default"]
-        return json_schema

@@ -6,7 +6,7 @@ import re
 import pytest
 
 import core.decisions  # noqa: F401 (registers the commands and handlers of this release)
-from core.commands import COMMANDS, Command, ContractSchema
+from core.commands import COMMANDS, Command
 from core.handlers import HANDLERS
 from tests.servers import ROOT
 
@@ -44,9 +44,7 @@ def test_a_command_has_an_mcp_tool_of_its_members_description_and_scope(command:
     from api.tools import TOOLS  # noqa: PLC0415 (slow to import)
 
     tool = TOOLS[_stem(command)]
-    members = command.model_json_schema(schema_generator=ContractSchema)["properties"]
-
-    assert set(tool.definition.input_schema["properties"]) == {*members, "idempotency_key"}
+    assert set(tool.definition.input_schema["properties"]) == {*command.model_fields, "idempotency_key"}
     assert tool.definition.input_schema["additionalProperties"] is False
     assert (tool.definition.description or "").startswith((command.__doc__ or "").partition("\n")[0])
     assert tool.scope == command.scope

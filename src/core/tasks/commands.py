@@ -7,7 +7,9 @@ from pydantic_core import PydanticCustomError
 
 from core.commands import Command
 from core.fields import NO_NUL, NOT_BLANK, NOT_NULL, Identifier, Instant
+from core.ids import new_id
 from core.tasks.model import ResourceType, Status
+from core.tenancy.model import Scope
 
 Title = Annotated[str, StringConstraints(min_length=1, max_length=500), NO_NUL, NOT_BLANK]
 LongText = Annotated[str, StringConstraints(max_length=20_000), NO_NUL]
@@ -23,6 +25,7 @@ class CreateTask(Command):
     """
 
     kind: ClassVar[str] = "task.create"
+    scope: ClassVar[Scope] = "tasks:write"
 
     title: Title = Field(description="Short task title written for a human operator.")
     description: Annotated[LongText | None, NOT_NULL] = Field(
@@ -61,6 +64,10 @@ class CreateTask(Command):
             return None
         return self.related_resource_type, self.related_resource_id
 
+    def target_id(self) -> str:
+        """Return an id for the new task."""
+        return new_id("task")
+
 
 class UpdateTask(Command):
     """Update a task status, including canceling or reopening it.
@@ -70,6 +77,7 @@ class UpdateTask(Command):
     """
 
     kind: ClassVar[str] = "task.update"
+    scope: ClassVar[Scope] = "tasks:write"
 
     task_id: Identifier = Field(description="Task ID to update.")
     status: Annotated[Status | None, NOT_NULL] = Field(None, description="Target task status.")
