@@ -5,6 +5,7 @@ from sqlalchemy import create_engine, pool
 
 import core.audit
 import core.crm.model
+import core.imports.model
 import core.requests
 import core.tasks.model
 import core.tenancy.model  # noqa: F401 (each of these declares tables)

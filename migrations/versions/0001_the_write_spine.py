@@ -58,9 +58,11 @@ def upgrade() -> None:
         sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
         sa.Column("sends", sa.Integer(), server_default="0", nullable=False),
         sa.Column("accepted_at", TIME, server_default=sa.text("now()"), nullable=False),
-        sa.Column("sent_at", TIME, server_default=sa.text("now()"), nullable=False),
+        sa.Column("sent_at", TIME, server_default=sa.text("now()"), nullable=True),
         sa.Column("finished_at", TIME, nullable=True),
         sa.Column("error", JSONB(), nullable=True),
+        sa.Column("import_id", ID, nullable=True),
+        sa.Column("import_line", sa.BigInteger(), nullable=True),
         sa.CheckConstraint("(error IS NOT NULL) = (status = 'failed')", name="error"),
         sa.CheckConstraint("(finished_at IS NULL) = (status = 'queued')", name="finished_at"),
         sa.CheckConstraint("lane IN ('interactive', 'bulk')", name="lane"),
@@ -80,7 +82,16 @@ def upgrade() -> None:
         postgresql_where=sa.text("idempotency_key IS NOT NULL"),
     )
     op.create_index(
-        "requests_queued_by_lane", "requests", ["lane", "sent_at"], postgresql_where=sa.text("finished_at IS NULL")
+        "requests_queued_by_import",
+        "requests",
+        ["tenant_id", "import_id", "import_line"],
+        postgresql_where=sa.text("import_id IS NOT NULL AND status = 'queued'"),
+    )
+    op.create_index(
+        "requests_queued_by_lane",
+        "requests",
+        ["lane", "sent_at"],
+        postgresql_where=sa.text("finished_at IS NULL AND sent_at IS NOT NULL"),
     )
     op.create_index(
         "requests_queued_by_task",

@@ -1,6 +1,6 @@
 """Acceptance: one statement that makes requests of submissions, and what each submitter is told."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, LiteralString
@@ -20,13 +20,18 @@ from core.tenancy.model import Caller
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """A command that somebody asked for, by which front end, under which idempotency key."""
+    """A command that somebody asked for, by which front end, under which idempotency key.
+
+    A row of an import names it and its own line; it is sent when its turn comes, not when it is accepted.
+    """
 
     caller: Caller
     source: Source
     command: Command
     idempotency_key: str | None = None
     lane: Lane = "interactive"
+    import_id: str | None = None
+    import_line: int | None = None
     request_id: str = field(default_factory=lambda: new_id("req"))
     task_id: str = field(init=False)
     payload: str = field(init=False)
@@ -35,8 +40,9 @@ class Submission:
     def __post_init__(self) -> None:
         """Settle what is made of the command once, so that a commit can be tried again."""
         object.__setattr__(self, "task_id", self.command.target_id())
-        object.__setattr__(self, "payload", self.command.payload())
-        object.__setattr__(self, "fingerprint", self.command.fingerprint())
+        payload = self.command.payload()
+        object.__setattr__(self, "payload", payload)
+        object.__setattr__(self, "fingerprint", self.command.fingerprint(payload))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +71,8 @@ _COLUMNS = (
     "source",
     "idempotency_key",
     "fingerprint",
+    "import_id",
+    "import_line",
 )
 _NAMES: LiteralString = ", ".join(_COLUMNS)
 
@@ -74,11 +82,13 @@ _ACCEPT: LiteralString = f"""
     WITH submitted AS MATERIALIZED (
         SELECT nextval('requests_seq') AS seq, new.* FROM {sets.recordset(RequestRow, _COLUMNS)}
     )
-    INSERT INTO requests (seq, {_NAMES})
-    SELECT seq, {_NAMES} FROM submitted ORDER BY tenant_id, idempotency_key, id
+    INSERT INTO requests (seq, {_NAMES}, sent_at)
+    SELECT seq, {_NAMES}, CASE WHEN import_id IS NULL THEN now() END FROM submitted
+    ORDER BY tenant_id, idempotency_key, id
     ON CONFLICT DO NOTHING
     RETURNING id, accepted_at
 """
+_COPY: LiteralString = f"COPY requests ({_NAMES}, sent_at) FROM STDIN"
 _FIND: LiteralString = """
     SELECT tenant_id, idempotency_key, id, task_id, fingerprint
     FROM requests JOIN unnest(%s::text[], %s::text[]) AS named (tenant_id, idempotency_key)
@@ -101,6 +111,8 @@ def _row(submission: Submission) -> dict[str, Any]:
         "source": submission.source,
         "idempotency_key": submission.idempotency_key,
         "fingerprint": f"\\x{submission.fingerprint.hex()}",
+        "import_id": submission.import_id,
+        "import_line": submission.import_line,
     }
 
 
@@ -120,6 +132,20 @@ async def accept(connection: AsyncConnection[Any], submissions: Sequence[Submiss
         else _answer_again(each, known)
         for each in submissions
     ]
+
+
+async def copy(connection: AsyncConnection[Any], submissions: Iterable[Submission]) -> None:
+    """Make requests of rows of imports by COPY, which costs a third of `accept`.
+
+    Raises:
+        psycopg.errors.UniqueViolation: an idempotency key is known; nothing was accepted.
+        psycopg.Error: the database failed.
+
+    """
+    async with connection.cursor() as cursor, cursor.copy(_COPY) as rows:
+        for each in submissions:
+            row = _row(each) | {"payload": each.payload}
+            await rows.write_row([*row.values(), None])
 
 
 _Known = dict[tuple[str, str], tuple[str, str, bytes]]

@@ -53,6 +53,6 @@ class Command(StrictModel):
         """Return the members that the caller gave, as JSON; equal commands give equal texts."""
         return self.model_dump_json(exclude_unset=True)
 
-    def fingerprint(self) -> bytes:
-        """Return what tells two commands under one idempotency key apart (SHA-256)."""
-        return sha256(f"{self.kind}\n{self.payload()}".encode()).digest()
+    def fingerprint(self, payload: str | None = None) -> bytes:
+        """Return what tells two commands under one key apart (SHA-256); takes the payload where it is at hand."""
+        return sha256(f"{self.kind}\n{payload or self.payload()}".encode()).digest()

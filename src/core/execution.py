@@ -20,6 +20,7 @@ from core.crm.queries import existing
 from core.decisions import Decided, decide, refuse
 from core.errors import DomainError, InternalError
 from core.handlers import State
+from core.imports.tallies import tell_imports
 from core.queue import Batch
 from core.queued import QueuedRequest, count_runs, finish_requests, lock_queued, put_off
 from core.tasks.queries import load_tasks, save_tasks
@@ -185,6 +186,7 @@ class Execution:
             if decided.verdicts:
                 append_events(self._connection, [verdict.audit_event() for verdict in decided.verdicts])
                 finish_requests(self._connection, [verdict.finish() for verdict in decided.verdicts], runs=runs)
+                tell_imports(self._connection, decided.verdicts)
             if decided.postponed:
                 count_runs(self._connection, decided.postponed, runs)
         return [verdict.request for verdict in decided.verdicts]

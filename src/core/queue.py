@@ -23,6 +23,7 @@ MAINTENANCE = "maintenance"
 
 EXECUTE = "baton.execute"
 RECONCILE = "baton.reconcile"
+FEED = "baton.feed"
 _SENT_AT = "baton_sent_at"
 
 Batch = Mapping[str, Sequence[str]]
@@ -95,6 +96,17 @@ def publish(lane: Lane, batch: Batch, *, sent_at: datetime, alone: bool = False)
         kwargs={"lane": lane, "batch": batch, "alone": alone},
         queue=lane,
         headers={_SENT_AT: sent_at.isoformat()},
+        retry=False,
+        ignore_result=True,
+    )
+
+
+def publish_feed(tenant_id: str, import_id: str) -> None:
+    """Have an import moved on now, and not in the next round of maintenance; raises one of BROKER_ERRORS."""
+    celery_app().send_task(
+        FEED,
+        kwargs={"tenant_id": tenant_id, "import_id": import_id},
+        queue=MAINTENANCE,
         retry=False,
         ignore_result=True,
     )

@@ -31,6 +31,7 @@ class QueuedRequest:
     actor_name: str
     source: Source
     attempts: int
+    import_id: str | None = None
 
     @property
     def task(self) -> tuple[str, str]:

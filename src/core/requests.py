@@ -53,7 +53,8 @@ class RequestRow(Row):
     """One row of `requests`.
 
     `seq` is the place in line. `sent_at` and `sends` are the reconciler's: when a message for it was last
-    published (or would have been), and how often the message was sent again.
+    published (or would have been), and how often the message was sent again. A row of an import has no `sent_at`
+    before the reconciler takes it over: its import sends it.
     """
 
     __tablename__ = "requests"
@@ -75,9 +76,11 @@ class RequestRow(Row):
     attempts: Mapped[int] = mapped_column(server_default="0")
     sends: Mapped[int] = mapped_column(server_default="0")
     accepted_at: Mapped[datetime] = mapped_column(server_default=func.now())
-    sent_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    sent_at: Mapped[datetime | None] = mapped_column(server_default=func.now())
     finished_at: Mapped[datetime | None]
     error: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    import_id: Mapped[str | None] = mapped_column(ID)
+    import_line: Mapped[int | None] = mapped_column(BigInteger)
 
     __table_args__ = (
         PrimaryKeyConstraint("tenant_id", "id"),
@@ -97,7 +100,19 @@ class RequestRow(Row):
         # ways, and each statement in that of the index that serves it: to statistics that saw an empty queue the two
         # would be alike, and a line would be sought through the whole queue.
         Index("requests_queued_by_task", "tenant_id", "task_id", "seq", postgresql_where=text("status = 'queued'")),
-        Index("requests_queued_by_lane", "lane", "sent_at", postgresql_where=text("finished_at IS NULL")),
+        Index(
+            "requests_queued_by_lane",
+            "lane",
+            "sent_at",
+            postgresql_where=text("finished_at IS NULL AND sent_at IS NOT NULL"),
+        ),
+        Index(
+            "requests_queued_by_import",
+            "tenant_id",
+            "import_id",
+            "import_line",
+            postgresql_where=text("import_id IS NOT NULL AND status = 'queued'"),
+        ),
         # Finished rows outnumber queued ones by far: statistics and vacuum must follow the queue, not the table.
         {
             "postgresql_with": {

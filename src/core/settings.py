@@ -43,6 +43,10 @@ class Settings(BaseSettings):
     intake_batch: int = Field(500, ge=1, description="Most submissions that one commit takes.")
     intake_backlog: int = Field(5_000, ge=1, description="Submissions that may gather before queue_full.")
 
+    import_uploads: int = Field(4, ge=1, description="Uploads that one front-end process receives at a time.")
+    import_window: int = Field(8, ge=2, description="Batches of one import that are sent and not executed yet.")
+    import_idle: float = Field(600.0, gt=0, description="Silence after which an upload that was cut is given up.")
+
     execution_batch: int = Field(200, ge=1, description="Most requests that one transaction executes.")
     max_attempts: int = Field(4, ge=1, description="Runs of a command that keeps failing by itself.")
     resend_after: float = Field(4.0, gt=0, description="Age of a message before it counts as lost.")

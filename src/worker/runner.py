@@ -11,7 +11,8 @@ from psycopg import Connection
 
 from core.db import connect
 from core.execution import Executed, Execution
-from core.queue import Batch
+from core.imports.feeding import Feeder, unfinished_imports
+from core.queue import BROKER_ERRORS, Batch
 from core.reconciler import reconcile
 from core.settings import Settings
 from core.waiters import Waker
@@ -44,12 +45,24 @@ class Runner:
             log.warning("batch_dropped", error=repr(error))
             return Executed([], {})
         self._waker.wake([request.id for request in executed.finished])
+        for tenant_id, import_id in {(each.tenant_id, each.import_id) for each in executed.finished if each.import_id}:
+            self.feed(tenant_id, import_id)
         log.debug("batch_executed", requests=len(executed.finished), left=sum(map(len, executed.left.values())))
         return executed
 
     def reconcile(self) -> int:
-        """Run one round of the reconciler; return how many requests were sent again."""
-        return self._steadily(lambda connection: reconcile(connection, self._settings))
+        """Run one round of the reconciler, and move every import on; return how many requests were sent again."""
+        sent = self._steadily(lambda connection: reconcile(connection, self._settings))
+        for tenant_id, import_id in self._steadily(unfinished_imports):
+            self.feed(tenant_id, import_id)
+        return sent
+
+    def feed(self, tenant_id: str, import_id: str) -> None:
+        """Move an import on; what cannot be had at once is left to the next round of maintenance."""
+        try:
+            self._steadily(lambda connection: Feeder(connection, self._settings).feed(tenant_id, import_id))
+        except (*_NOT_AT_ONCE, *BROKER_ERRORS) as error:
+            log.warning("import_not_fed", import_id=import_id, error=repr(error))
 
     def _execute(self, batch: Batch, *, alone: bool) -> Executed:
         if not alone:

@@ -2,7 +2,7 @@
 
 import functools
 
-from core.queue import EXECUTE, RECONCILE, Batch, Lane, celery_app, publish
+from core.queue import EXECUTE, FEED, RECONCILE, Batch, Lane, celery_app, publish
 from core.settings import load_settings
 from worker.runner import Runner
 
@@ -26,3 +26,9 @@ def execute(lane: Lane, batch: Batch, *, alone: bool) -> None:
 def reconcile() -> None:
     """Send requests again whose message was lost."""
     _runner().reconcile()
+
+
+@app.task(name=FEED)
+def feed(tenant_id: str, import_id: str) -> None:
+    """Send the next rows of an import."""
+    _runner().feed(tenant_id, import_id)
