@@ -52,9 +52,9 @@ def _applied(exchange: Exchange) -> dict[str, str]:
     return {"Preference-Applied": f"wait={exchange.wait}"}
 
 
-def found(view: View, headers: dict[str, str] | None = None) -> Response:
-    """Answer 200 with a document."""
-    return Response(view.model_dump_json(), HTTPStatus.OK, headers, _JSON)
+def found(view: View, headers: dict[str, str] | None = None, status: HTTPStatus = HTTPStatus.OK) -> Response:
+    """Answer with a document."""
+    return Response(view.model_dump_json(), status, headers, _JSON)
 
 
 def tagged(request: Request, view: View, tag: str, headers: dict[str, str] | None = None) -> Response:

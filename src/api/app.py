@@ -10,7 +10,7 @@ from api.agents import Agents
 from api.docs import install_docs
 from api.middleware import ExchangeMiddleware
 from api.openapi import install_openapi
-from api.routes import audit, health, requests, tasks
+from api.routes import audit, health, imports, requests, tasks
 from api.runtime import open_runtime
 from core.settings import Settings
 
@@ -41,7 +41,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.add_middleware(ExchangeMiddleware)
     problems.install(app)
-    for routes in (tasks, requests, audit, health):
+    for routes in (tasks, imports, requests, audit, health):
         app.include_router(routes.router)
     app.router.routes.append(agents.route)
     install_openapi(app)

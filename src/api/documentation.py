@@ -3,10 +3,12 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from api.examples import REQUEST_ID, Example
+from fastapi import Response
+
+from api.examples import REJECTS, REQUEST_ID, ROWS, Example
 from api.inputs import KEY_FORM, input_schema
 from api.problems import MEDIA_TYPE
-from api.views import Accepted, TaskChanged, View
+from api.views import Accepted, ImportFound, TaskChanged, View
 from core import errors
 from core.commands import Command
 from core.errors import DomainError
@@ -117,6 +119,42 @@ def read_operation(
             "parameters": [_PREFER, *([_IF_NONE_MATCH] if tagged else []), _CORRELATION],
             "security": _needs(scope),
         },
+    }
+
+
+def upload_operation(*, resumed: bool = False) -> Operation:
+    """Describe an upload: a file, or the rest of one."""
+    content = {media_type: {"schema": {"type": "string"}, "example": rows} for media_type, rows in ROWS.items()}
+    key = _parameter("Idempotency-Key", "Names the file: under a known key its import comes back.", **KEY_FORM)
+    return {
+        "status_code": 202,
+        "response_model": ImportFound,
+        "responses": {
+            202: answer(
+                "All of the file is committed, and its rows are being executed.",
+                "import_found",
+                _LOCATED | RETRY_AFTER | ({} if resumed else _REPLAYED),
+            ),
+            **problems(*(kind for kind in _WRITES if kind is not errors.PayloadTooLarge)),
+        },
+        "openapi_extra": {
+            "requestBody": {"required": True, "content": content},
+            "parameters": [*([] if resumed else [key]), _CORRELATION],
+            "security": _needs("tasks:write"),
+        },
+    }
+
+
+def rejects_operation() -> Operation:
+    """Describe the download of rejects."""
+    content = {media_type: {"schema": {"type": "string"}, "example": rows} for media_type, rows in REJECTS.items()}
+    return {
+        "response_class": Response,
+        "responses": {
+            200: {"description": "The rejects, in the columns of the file.", "headers": CORRELATED, "content": content},
+            **problems(*_READS),
+        },
+        "openapi_extra": {"parameters": [_CORRELATION], "security": _needs("tasks:write")},
     }
 
 

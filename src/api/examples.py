@@ -69,6 +69,34 @@ AUDIT_EVENT: Example = {
     "error": None,
 }
 
+IMPORT: Example = {
+    "id": "imp_01jd5r8gq4f7qv9x2c3m5n7p9t",
+    "state": "running",
+    "format": "csv",
+    "dry_run": False,
+    "rows": 250_000,
+    "rejected": 12,
+    "replayed": 0,
+    "queued": 180_000,
+    "succeeded": 69_985,
+    "failed": 3,
+    "canceled": 0,
+    "rate": 11_204.5,
+    "bytes_received": 23_411_902,
+    "actor": {"id": "usr_demo", "type": "user", "name": "Demo person"},
+    "created_at": CREATED_AT,
+    "received_at": "2026-11-23T14:02:17.733051Z",
+    "finished_at": None,
+}
+REJECTS = {
+    "text/csv": "title,due_at,_line,_error\r\nCall back,tomorrow,17,due_at: Use an RFC 3339 date-time\r\n",
+    "application/x-ndjson": '{"title": "", "_line": 17, "_error": "title: Write at least one character"}\n',
+}
+ROWS = {
+    "text/csv": "title,due_at,external_id\nFollow up with Jane Doe,2026-12-04T09:00:00Z,crm-1\n",
+    "application/x-ndjson": '{"title": "Follow up with Jane Doe", "external_id": "crm-1"}\n',
+}
+
 # By the names that the document refers to them by: FastAPI leaves null members out of what it writes in place.
 ANSWERS: dict[str, Example] = {
     "accepted": {"task": {"id": TASK_ID}, "request_id": REQUEST_ID, "request_status": "queued"},
@@ -77,6 +105,8 @@ ANSWERS: dict[str, Example] = {
     "task_page": {"tasks": [TASK], "request_id": REQUEST_ID},
     "task_found": {"task": TASK, "pending": [], "request_id": REQUEST_ID},
     "request_found": {"request": REQUEST},
+    "import_found": {"import": IMPORT, "request_id": REQUEST_ID},
+    "import_page": {"imports": [IMPORT], "request_id": REQUEST_ID},
     "alive": {"status": "ok"},
     "ready": {"status": "ready", "postgres": "ok", "broker": "ok"},
     "not_ready": {"status": "unavailable", "postgres": "unreachable", "broker": "ok"},

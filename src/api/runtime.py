@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from api.authentication import Authenticator
 from core.db import Reader
+from core.imports.uploads import Uploads
 from core.intake import Intake
 from core.publisher import Publisher
 from core.settings import Settings
@@ -21,6 +22,7 @@ class Runtime:
     intake: Intake
     waiters: Waiters
     authenticator: Authenticator
+    uploads: Uploads
 
 
 @asynccontextmanager
@@ -40,4 +42,6 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
         stack.push_async_callback(intake.stop)
         await waiters.start()
         stack.push_async_callback(waiters.stop)
-        yield Runtime(settings, reader, intake, waiters, Authenticator(reader, settings.token_cache_seconds))
+        yield Runtime(
+            settings, reader, intake, waiters, Authenticator(reader, settings.token_cache_seconds), Uploads(settings)
+        )

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from core.audit import AuditEvent, Outcome
+from core.imports.model import Import, ImportFormat, ImportState
 from core.paging import Page
 from core.requests import Request, RequestStatus
 from core.tasks.model import Source, Task
@@ -98,6 +99,52 @@ class TaskFound(View):
 
     task: Task
     pending: list[RequestView]
+    request_id: str
+
+
+class ImportView(View):
+    """How far an import is: every row that was read is in one of the six counts behind `rows`."""
+
+    id: str
+    state: ImportState
+    format: ImportFormat
+    dry_run: bool
+    rows: int
+    rejected: int
+    replayed: int
+    queued: int
+    succeeded: int
+    failed: int
+    canceled: int
+    rate: float = Field(description="Rows executed per second.")
+    bytes_received: int = Field(description="How much of the file is committed; where an upload that was cut goes on.")
+    error: Present[str] = None
+    actor: "ActorView"
+    created_at: datetime
+    received_at: datetime | None
+    finished_at: datetime | None
+
+    @classmethod
+    def of(cls, known: Import) -> Self:
+        """Return what callers are shown of an import."""
+        actor = ActorView(id=known.actor_id, type=known.actor_type, name=known.actor_name)
+        return cls(actor=actor, **{name: getattr(known, name) for name in cls.model_fields if name != "actor"})
+
+
+class ImportFound(View):
+    """How far one import is."""
+
+    model_config = ConfigDict(serialize_by_alias=True, validate_by_name=True)
+
+    import_: ImportView = Field(serialization_alias="import")
+    request_id: str
+
+
+class ImportPage(View):
+    """One page of imports."""
+
+    imports: list[ImportView]
+    next_cursor: Present[str] = None
     request_id: str
 
 

@@ -21,7 +21,7 @@ from tests.concurrency import wait_until
 from tests.servers import ROOT
 
 _WORKER = (
-    "celery --app worker.main worker --pool solo --queues maintenance,interactive --loglevel WARNING"
+    "celery --app worker.main worker --pool solo --queues maintenance,interactive,bulk --loglevel WARNING"
     " --without-gossip --without-mingle --without-heartbeat"
 )
 
@@ -87,7 +87,7 @@ def _urls(settings: Settings) -> dict[str, str]:
 
 
 class Worker:
-    """A worker process, started as the Procfile does."""
+    """A worker process, started as the Procfile does, for every lane."""
 
     def __init__(self, settings: Settings) -> None:
         program, *options = _WORKER.split()
