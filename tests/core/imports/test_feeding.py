@@ -173,7 +173,7 @@ def test_an_upload_that_is_never_finished_is_given_up_and_what_came_is_executed(
 
 def test_two_feeders_at_once_send_nothing_twice(small: Importing, settings: Settings) -> None:
     known = small.receive(rows(100))
-    with connect(settings, keyed_plans=True) as other, other.transaction():
+    with connect(settings, worker=True) as other, other.transaction():
         other.execute("SELECT FROM imports WHERE id = %s FOR UPDATE", [known.id])
         small.feed(known)
         assert small.in_flight() == []
