@@ -47,7 +47,7 @@ def _examine() -> Iterator[Finding]:
     yield from valkey
     yield from check_api()
     if not _broken(valkey):
-        yield check_workers(settings)
+        yield check_workers()
     if not _broken(postgres):
         yield from check_queue(settings)
 

@@ -1,6 +1,5 @@
 """`baton migrate`: the database at the newest schema, by one process at a time."""
 
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,9 +46,6 @@ def migrate_to_head(settings: Settings) -> tuple[str | None, str | None]:
     """
     from alembic import command
 
-    # The migrations read the settings for themselves.
-    os.environ["BATON_DATABASE_URL"] = str(settings.database_url)
-    os.environ["BATON_REDIS_URL"] = str(settings.redis_url)
     with _connected(settings) as connection, _alone(connection):
         before = current_revision(connection)
         command.upgrade(alembic_config(), "head")

@@ -1,6 +1,5 @@
 """The doctor's look at Baton itself: API, workers, and whether the queue moves."""
 
-import os
 from collections.abc import Iterator
 
 import httpx2
@@ -43,11 +42,8 @@ def _status(answer: httpx2.Response) -> str | None:
     return document.get("status") if isinstance(document, dict) else None
 
 
-def check_workers(settings: Settings) -> Finding:
+def check_workers() -> Finding:
     """Look whether workers answer through the broker, within two seconds."""
-    # The queue reads the settings for itself.
-    os.environ["BATON_DATABASE_URL"] = str(settings.database_url)
-    os.environ["BATON_REDIS_URL"] = str(settings.redis_url)
     from core.queue import BROKER_ERRORS, celery_app
 
     try:
