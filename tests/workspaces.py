@@ -19,6 +19,7 @@ from core.db import connect_async
 from core.errors import DomainError
 from core.execution import Executed, Execution
 from core.queue import Batch
+from core.queued import turn
 from core.requests import Request
 from core.settings import Settings
 from core.tasks.commands import CreateTask, UpdateTask
@@ -81,8 +82,8 @@ class Workspace:
     def run_alone(self, batch: Batch, connection: Connection[Any] | None = None) -> Executed:
         """Execute the head of a line as a worker does that suspects it."""
         execution = self.execution(connection)
-        execution.count_run(batch)
-        return execution.run_alone(batch)
+        with turn(self.settings, batch):
+            return execution.run_alone(batch, execution.count_run(batch))
 
     def link(self, type_: str, id_: str) -> None:
         add_resource(self.connection, self.tenant_id, type_, id_, "Jane Doe")

@@ -6,7 +6,7 @@ so one waits for the other; where a front end committed late and they do not, th
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Any, cast
@@ -85,26 +85,29 @@ class Execution:
             except _TooSlow as slow:
                 log.warning("batch_too_slow", requests=len(slow.queued), error=repr(slow.__cause__))
                 if len(slow.queued) == 1:
-                    return self._transaction(batch, 1, partial(self._apply_slow, slow.queued))
+                    return self._transaction(batch, 1, self._apply_slow, only=slow.queued)
                 limit = len(slow.queued) // 2
 
-    def count_run(self, batch: Batch) -> None:
-        """Count a run of the request that `run_alone` will execute, so that a worker which dies of it leaves a trace.
+    def count_run(self, batch: Batch) -> list[QueuedRequest]:
+        """Count a run of the first queued request of the one task that the batch names; return it, if there is one.
 
-        Once for each message: what the database makes the worker try again is no further run.
+        A worker that dies of it leaves a trace so. Once for each message: what the database makes the worker try again
+        is no further run. Only who has the task's `turn` counts: of those who count at once but one could run it.
         """
         with self._connection.transaction():
-            count_runs(self._connection, lock_queued(self._connection, batch, 1), 1)
+            first = lock_queued(self._connection, batch, 1)
+            count_runs(self._connection, first, 1)
+        return [replace(request, attempts=request.attempts + 1) for request in first]
 
-    def run_alone(self, batch: Batch) -> Executed:
-        """Execute the first queued request of the one task that the batch names, and nothing else.
+    def run_alone(self, batch: Batch, counted: list[QueuedRequest]) -> Executed:
+        """Execute the request whose run was counted and nothing else, if it is the first of its line still.
 
-        Its run was counted beforehand; a request that has used up its runs fails unrun.
+        One that has used up its runs fails unrun.
         """
         try:
-            return self._transaction(batch, 1, self._apply_suspect)
-        except _TooSlow as slow:
-            return self._transaction(batch, 1, partial(self._apply_slow, slow.queued, runs=0))
+            return self._transaction(batch, 1, self._apply_suspect, only=counted)
+        except _TooSlow:
+            return self._transaction(batch, 1, partial(self._apply_slow, runs=0), only=counted)
 
     def _run(self, batch: Batch, limit: int) -> Executed:
         try:
@@ -116,10 +119,17 @@ class Execution:
             return self._transaction(batch, limit, self._apply_halving)
 
     def _transaction(
-        self, batch: Batch, limit: int, apply: Callable[[list[QueuedRequest]], list[QueuedRequest]]
+        self,
+        batch: Batch,
+        limit: int,
+        apply: Callable[[list[QueuedRequest]], list[QueuedRequest]],
+        *,
+        only: list[QueuedRequest] | None = None,
     ) -> Executed:
         with self._connection.transaction():
             queued = lock_queued(self._connection, batch, limit)
+            if only is not None and queued != only:
+                queued = []  # what was meant is finished, and others are first in line: not for this to touch
             try:
                 finished = apply(queued) if queued else []
             except psycopg.errors.QueryCanceled as error:
@@ -155,12 +165,8 @@ class Execution:
             return self._refuse(queued[0], _DEADLY, runs=-1)  # the run that was counted does not happen
         return self._apply_halving(queued, runs=0)
 
-    def _apply_slow(
-        self, slow: list[QueuedRequest], queued: list[QueuedRequest], *, runs: int = 1
-    ) -> list[QueuedRequest]:
+    def _apply_slow(self, queued: list[QueuedRequest], *, runs: int = 1) -> list[QueuedRequest]:
         """Count the run of the one request that took too long; the last of its runs fails it."""
-        if queued != slow:
-            return []  # it was finished meanwhile, and this is the next in line
         if queued[0].attempts + runs >= self._max_attempts:
             return self._refuse(queued[0], _SLOW, runs=runs)
         count_runs(self._connection, queued, runs)

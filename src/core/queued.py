@@ -1,6 +1,7 @@
 """The worker's side of the requests table: lock what is queued, finish it, or put it off."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from operator import itemgetter
@@ -10,9 +11,11 @@ from psycopg import Connection
 from psycopg.rows import class_row
 
 from core import sets
+from core.db import connect
 from core.errors import Problem
 from core.queue import Batch
 from core.requests import RequestRow
+from core.settings import Settings
 from core.tasks.model import Source
 from core.tenancy.model import ActorType
 
@@ -94,6 +97,12 @@ _FINISH: LiteralString = f"""
     FROM {sets.recordset(RequestRow, ("tenant_id", "id", "finished_at", "error"))}
     WHERE (r.tenant_id, r.id) = (new.tenant_id, new.id)
 """
+# Of the transaction, not of the session, so that a pooler may stand between. Two tasks may share a hash, and a turn.
+_TAKE_TURN: LiteralString = """
+    SELECT pg_advisory_xact_lock(hashtextextended(r.tenant_id || ' ' || r.task_id, 0))
+    FROM unnest(%(tenants)s::text[], %(ids)s::text[]) AS named (tenant_id, id)
+    JOIN requests r USING (tenant_id, id)
+"""
 _COUNT_RUN: LiteralString = """
     UPDATE requests r SET attempts = r.attempts + %s, sent_at = now()
     FROM unnest(%s::text[], %s::text[]) AS named (tenant_id, id)
@@ -126,6 +135,24 @@ def put_off(connection: Connection[Any], batch: Batch) -> tuple[Batch, datetime 
     for tenant_id, id_, *_ in sorted(rows, key=itemgetter(2)):
         left.setdefault(tenant_id, []).append(id_)
     return left, rows[0][3] if rows else None
+
+
+@contextmanager
+def turn(settings: Settings, batch: Batch) -> Iterator[None]:
+    """Hold the turn of the one task that a batch names, so that its suspects are counted and run one after the other.
+
+    It is a connection's own, and ends with it: with the block, with the worker, or where this one stops for long.
+
+    Raises:
+        psycopg.errors.LockNotAvailable: other workers have had it for too long.
+        psycopg.Error: the database failed.
+
+    """
+    with closing(connect(settings, worker=True)) as connection:
+        tenants, ids = _pairs(batch)
+        connection.execute("BEGIN")
+        connection.execute(_TAKE_TURN, {"tenants": tenants, "ids": ids})
+        yield
 
 
 def finish_requests(connection: Connection[Any], finishes: Sequence[Finish], *, runs: int) -> None:

@@ -32,7 +32,7 @@ class Settings(BaseSettings):
     log_format: LogFormat = Field("text", description="How log lines are written: text or json.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level that is logged.")
 
-    database_timeout: float = Field(5.0, gt=0, description="Longest wait for Postgres, of a worker for a statement.")
+    database_timeout: float = Field(5.0, gt=0, description="Longest wait for Postgres; in a worker, for one statement.")
     read_connections: int = Field(8, ge=1, description="Read connections of one front-end process.")
     token_cache_seconds: float = Field(2.0, ge=0, le=5, description="How long a token look-up is reused.")
     max_body_bytes: int = Field(1_048_576, ge=1024, description="Largest request body accepted.")

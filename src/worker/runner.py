@@ -13,6 +13,7 @@ from core.db import connect
 from core.execution import Executed, Execution
 from core.imports.feeding import Feeder, unfinished_imports
 from core.queue import BROKER_ERRORS, Batch
+from core.queued import turn
 from core.reconciler import reconcile
 from core.settings import Settings
 from core.waiters import Waker
@@ -67,8 +68,9 @@ class Runner:
     def _execute(self, batch: Batch, *, alone: bool) -> Executed:
         if not alone:
             return self._steadily(lambda connection: self._execution(connection).run(batch))
-        self._steadily(lambda connection: self._execution(connection).count_run(batch))
-        return self._steadily(lambda connection: self._execution(connection).run_alone(batch))
+        with turn(self._settings, batch):
+            counted = self._steadily(lambda connection: self._execution(connection).count_run(batch))
+            return self._steadily(lambda connection: self._execution(connection).run_alone(batch, counted))
 
     def _execution(self, connection: Connection[Any]) -> Execution:
         return Execution(connection, limit=self._settings.execution_batch, max_attempts=self._settings.max_attempts)

@@ -8,9 +8,11 @@ from uuid import uuid4
 import pytest
 from psycopg import AsyncConnection, Connection
 
+import core.queued
 from core.acceptance import Receipt
 from core.audit import ListAuditEvents, list_audit_events
 from core.db import Reader, connect
+from core.queued import turn
 from core.reconciler import reconcile
 from core.requests import get_request_by_key, get_requests, list_pending
 from core.settings import Settings
@@ -131,12 +133,16 @@ def test_a_long_line_is_cut_and_put_off_by_key(workspace: Workspace, settings: S
 
 
 @pytest.mark.usefixtures("statistics")
-def test_a_suspect_is_counted_by_key(workspace: Workspace, settings: Settings) -> None:
+def test_a_suspect_takes_its_turn_and_is_counted_by_key(
+    workspace: Workspace, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (receipt, *_) = _lines(workspace)
+    connection = connect(settings, worker=True)
+    connection.cursor_factory = ExplainingCursor
+    monkeypatch.setattr(core.queued, "connect", lambda *_, **__: connection)
     PLANS.clear()
 
-    with connect(settings, worker=True) as connection:
-        connection.cursor_factory = ExplainingCursor
+    with turn(settings, workspace.batch(receipt)):
         workspace.execution(connection).count_run(workspace.batch(receipt))
 
     _assert_by_key(PLANS, {"requests_queued_by_task", "requests_pkey"})

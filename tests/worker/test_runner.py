@@ -1,6 +1,7 @@
 """What a worker process does with a message, on servers that fail."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -12,10 +13,10 @@ import core.execution
 import worker.runner
 from core.db import connect
 from core.execution import Executed
-from core.queued import lock_queued
+from core.queued import lock_queued, turn
 from core.tasks.commands import CreateTask, UpdateTask
 from core.tasks.queries import save_tasks
-from tests.concurrency import beside, held_at, wait_until
+from tests.concurrency import at_once, beside, held_at, wait_until
 from tests.proxy import WeakServer
 from tests.workspaces import Workspace
 from worker.runner import Runner
@@ -144,6 +145,32 @@ def test_a_message_that_must_wait_for_another_worker_is_dropped_and_counts_no_at
 
     assert workspace.request(receipt).attempts == 0
     assert runner.execute(workspace.batch(receipt), alone=alone).finished
+
+
+def test_workers_that_run_suspects_of_one_line_at_once_fail_none_that_is_innocent(
+    workspace: Workspace, new_runner: Callable[..., Runner]
+) -> None:
+    line = workspace.update(workspace.create(), *["completed", "open"] * 12)
+    runners = [new_runner() for _ in range(8)]
+
+    def deliver(runner: Runner, number: int) -> None:
+        """Run every eighth request of the line alone, until it is finished; what is dropped is sent again."""
+        for receipt in line[number :: len(runners)]:
+            while workspace.statuses([receipt]) == ["queued"]:
+                runner.execute(workspace.batch(receipt), alone=True)
+
+    at_once([partial(deliver, runner, number) for number, runner in enumerate(runners)])
+
+    assert workspace.statuses(line) == ["succeeded"] * len(line)
+    assert [workspace.request(receipt).attempts for receipt in line] == [1] * len(line)
+
+
+def test_a_worker_that_stops_during_its_turn_loses_it(workspace: Workspace, runner: Runner) -> None:
+    batch = workspace.batch(*workspace.accept(CreateTask(title="Call Jane")))
+
+    with turn(workspace.settings, batch):
+        assert runner.execute(batch, alone=True) == Executed([], {})
+        wait_until(lambda: bool(runner.execute(batch, alone=True).finished))
 
 
 @either_way
