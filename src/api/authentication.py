@@ -1,5 +1,6 @@
 """Who is calling: bearer tokens (RFC 6750), looked up in Postgres and remembered for seconds."""
 
+import asyncio
 import re
 import time
 from datetime import UTC, datetime
@@ -21,6 +22,7 @@ class Authenticator:
         self._reader = reader
         self._remember_seconds = remember_seconds
         self._remembered: dict[str, tuple[float, Caller]] = {}
+        self._pending: dict[str, asyncio.Task[Caller]] = {}
 
     async def authenticate(self, authorization: str) -> Caller:
         """Return who sent the header, which is empty where none was sent.
@@ -46,6 +48,19 @@ class Authenticator:
         return known[1] if known is not None and known[0] > time.monotonic() else None
 
     async def _look_up(self, secret: str) -> Caller:
+        """Look up once for all calls that come with the same token meanwhile, whichever of them hangs up."""
+        pending = self._pending.get(secret)
+        if pending is None:
+            pending = self._pending[secret] = asyncio.create_task(self._ask(secret))
+            pending.add_done_callback(lambda done: self._forget(secret, done))
+        return await asyncio.shield(pending)
+
+    def _forget(self, secret: str, done: asyncio.Task[Caller]) -> None:
+        del self._pending[secret]
+        if not done.cancelled():
+            done.exception()  # or asyncio would report it where everybody has hung up
+
+    async def _ask(self, secret: str) -> Caller:
         caller = await self._reader.run(lambda connection: get_caller(connection, secret))
         if caller is None:
             self._remembered.pop(secret, None)
