@@ -98,6 +98,8 @@ def publish(lane: Lane, batch: Batch, *, sent_at: datetime, alone: bool = False)
         headers={_SENT_AT: sent_at.isoformat()},
         retry=False,
         ignore_result=True,
+        argsrepr="",  # for Celery's own log and tools; the message would hold every id twice
+        kwargsrepr="",
     )
 
 
@@ -109,6 +111,8 @@ def publish_feed(tenant_id: str, import_id: str) -> None:
         queue=MAINTENANCE,
         retry=False,
         ignore_result=True,
+        argsrepr="",  # for Celery's own log and tools; the message would hold every id twice
+        kwargsrepr="",
     )
 
 
