@@ -42,7 +42,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(ExchangeMiddleware)
     problems.install(app)
     for routes in (tasks, imports, requests, audit, health):
-        app.include_router(routes.router)
+        # Not by include_router, which has the routes looked up anew for every request.
+        app.router.routes.extend(routes.router.routes)
     app.router.routes.append(agents.route)
     install_openapi(app)
     install_docs(app)
