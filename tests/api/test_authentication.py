@@ -1,6 +1,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from psycopg import AsyncConnection
@@ -10,11 +10,13 @@ from core.db import Reader
 from core.errors import Unauthorized
 from core.settings import Settings
 
+T = TypeVar("T")
+
 
 class CountingReader(Reader):
     asked = 0
 
-    async def run(self, query: Callable[[AsyncConnection[Any]], Awaitable[Any]]) -> Any:
+    async def run(self, query: Callable[[AsyncConnection[Any]], Awaitable[T]]) -> T:
         self.asked += 1
         return await super().run(query)
 
