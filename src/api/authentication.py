@@ -5,8 +5,8 @@ import re
 import time
 from datetime import UTC, datetime
 
-from core.db import Reader
 from core.errors import NoToken, Unauthorized
+from core.reader import Reader
 from core.tenancy.model import Caller
 from core.tenancy.queries import get_caller
 

@@ -5,10 +5,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from api.authentication import Authenticator
-from core.db import Reader
+from core.breaker import Breaker
 from core.imports.uploads import Uploads
 from core.intake import Intake
 from core.publisher import Publisher
+from core.reader import Reader
 from core.settings import Settings
 from core.waiters import Waiters
 
@@ -31,10 +32,11 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
 
     Neither Postgres nor Valkey needs to be there: what needs them answers 503 until they are.
     """
-    reader, publisher, waiters = Reader(settings), Publisher(settings.execution_batch), Waiters(settings)
-    intake = Intake(settings, publisher)
+    breaker, publisher, waiters = Breaker(settings), Publisher(settings.execution_batch), Waiters(settings)
+    reader, intake = Reader(settings, breaker), Intake(settings, breaker, publisher)
     async with AsyncExitStack() as stack:
-        await reader.open()
+        await breaker.start()
+        stack.push_async_callback(breaker.stop)
         stack.push_async_callback(reader.close)
         publisher.start()
         stack.callback(publisher.stop)

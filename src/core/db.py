@@ -4,21 +4,17 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 import psycopg
 from psycopg import AsyncConnection, Connection
 from psycopg.rows import TupleRow
-from psycopg_pool import AsyncConnectionPool
 from sqlalchemy import DateTime, MetaData, Text
 from sqlalchemy.orm import DeclarativeBase
 
-from core.errors import Unavailable
 from core.settings import Settings
-
-T = TypeVar("T")
 
 UTC_TIME = DateTime(timezone=True)
 # Ids compare byte by byte whatever the locale of the database, so that keyset order is the same everywhere.
@@ -87,74 +83,15 @@ def connect(settings: Settings, *, read_only: bool = False, worker: bool = False
     return psycopg.connect(**_connection_options(settings, read_only=read_only, worker=worker), autocommit=True)
 
 
-async def connect_async(settings: Settings) -> AsyncConnection[TupleRow]:
-    """Open a connection that an event loop writes through; raises psycopg.OperationalError."""
-    return await AsyncConnection.connect(**_connection_options(settings, read_only=False), autocommit=True)
+async def connect_async(settings: Settings, *, read_only: bool = False) -> AsyncConnection[TupleRow]:
+    """Open a connection for an event loop; raises psycopg.OperationalError."""
+    return await AsyncConnection.connect(**_connection_options(settings, read_only=read_only), autocommit=True)
 
 
-class Reader:
-    """The read-only connections of a front end: bounded in number and in time."""
-
-    def __init__(self, settings: Settings) -> None:
-        """Prepare the pool; `open` connects it."""
-        options = _connection_options(settings, read_only=True)
-        self._timeout = settings.database_timeout
-        self._connections = settings.read_connections
-        self._pool = AsyncConnectionPool(
-            options.pop("conninfo"),
-            kwargs={**options, "autocommit": True},
-            min_size=1,
-            max_size=settings.read_connections,
-            timeout=settings.database_timeout / 2,
-            reconnect_timeout=30,
-            open=False,
-        )
-
-    async def open(self) -> None:
-        """Start connecting in the background: a front end starts without Postgres and answers 503."""
-        await self._pool.open(wait=False)
-
-    async def close(self) -> None:
-        """Close every connection."""
-        await self._pool.close(timeout=1)
-
-    async def is_reachable(self) -> bool:
-        """Return whether Postgres answers a query in time."""
-        try:
-            await self.run(lambda connection: connection.execute("SELECT 1"))
-        except Unavailable:
-            return False
-        return True
-
-    async def run(self, query: Callable[[AsyncConnection[TupleRow]], Awaitable[T]]) -> T:
-        """Run one query, and again where the pooled connection turns out to be broken.
-
-        Raises:
-            Unavailable: Postgres does not answer in time.
-
-        """
-        deadline = asyncio.get_running_loop().time() + self._timeout
-        try:
-            for _ in range(self._connections):  # a restart of Postgres breaks all that were idle
-                with contextlib.suppress(_Broken):
-                    return await self._once(query, deadline)
-            return await self._once(query, deadline)
-        except (TimeoutError, psycopg.OperationalError, psycopg.InterfaceError) as error:
-            raise Unavailable from error
-
-    async def _once(self, query: Callable[[AsyncConnection[TupleRow]], Awaitable[T]], deadline: float) -> T:
-        async with self._pool.connection() as connection:
-            try:
-                with hang_up_at(deadline, connection):
-                    return await query(connection)
-            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-                if connection.closed:
-                    raise _Broken from error
-                raise
-
-
-class _Broken(psycopg.OperationalError):
-    """The connection broke; another one may serve."""
+def hang_up(connection: AsyncConnection[Any]) -> None:
+    """Break a connection: who waits for it, or uses it next, gets psycopg.OperationalError."""
+    with contextlib.suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as wire:
+        wire.shutdown(socket.SHUT_RDWR)
 
 
 @contextlib.contextmanager
@@ -166,12 +103,11 @@ def hang_up_at(deadline: float, connection: AsyncConnection[Any]) -> Iterator[No
     """
     late = asyncio.Event()
 
-    def hang_up() -> None:
+    def give_up() -> None:
         late.set()
-        with contextlib.suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as wire:
-            wire.shutdown(socket.SHUT_RDWR)
+        hang_up(connection)
 
-    timer = asyncio.get_running_loop().call_at(deadline, hang_up)
+    timer = asyncio.get_running_loop().call_at(deadline, give_up)
     try:
         yield
     except (psycopg.OperationalError, psycopg.InterfaceError) as error:

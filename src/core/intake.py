@@ -14,7 +14,8 @@ import structlog
 from psycopg import AsyncConnection
 
 from core.acceptance import Receipt, Submission, accept
-from core.db import connect_async, hang_up_at
+from core.breaker import Breaker
+from core.db import hang_up_at
 from core.errors import DomainError, InternalError, QueueFull, Unavailable
 from core.publisher import Publisher
 from core.settings import Settings
@@ -28,9 +29,10 @@ _Group = tuple[Sequence[Submission], asyncio.Future[list[Answer]]]
 class Intake:
     """The one way in for writes of a front-end process."""
 
-    def __init__(self, settings: Settings, publisher: Publisher) -> None:
+    def __init__(self, settings: Settings, breaker: Breaker, publisher: Publisher) -> None:
         """Take how much may gather; `start` begins to commit."""
         self._settings = settings
+        self._breaker = breaker
         self._publisher = publisher
         self._connection: AsyncConnection[Any] | None = None
         self._groups: deque[_Group] = deque()
@@ -66,6 +68,7 @@ class Intake:
             return []
         if self._stopping:
             raise Unavailable("This process is about to end.")
+        self._breaker.check()
         if self._waiting + len(submissions) > self._settings.intake_backlog:
             raise QueueFull
         answer: asyncio.Future[list[Answer]] = asyncio.get_running_loop().create_future()
@@ -140,8 +143,7 @@ class Intake:
         try:
             deadline = asyncio.get_running_loop().time() + self._settings.database_timeout / 2
             if self._connection is None:
-                async with asyncio.timeout_at(deadline):
-                    self._connection = await connect_async(self._settings)
+                self._connection = await self._breaker.connect(deadline)
             with hang_up_at(deadline, self._connection):
                 return await accept(self._connection, submissions)
         except (psycopg.OperationalError, psycopg.InterfaceError, TimeoutError):

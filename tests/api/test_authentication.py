@@ -6,8 +6,9 @@ import pytest
 from psycopg import AsyncConnection
 
 from api.authentication import Authenticator
-from core.db import Reader
+from core.breaker import Breaker
 from core.errors import Unauthorized
+from core.reader import Reader
 from core.settings import Settings
 
 T = TypeVar("T")
@@ -23,8 +24,7 @@ class CountingReader(Reader):
 
 @pytest.fixture
 async def reader(settings: Settings) -> AsyncIterator[CountingReader]:
-    reader = CountingReader(settings)
-    await reader.open()
+    reader = CountingReader(settings, Breaker(settings))
     yield reader
     await reader.close()
 

@@ -1,5 +1,6 @@
 """Writes for which the servers or the room are missing."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -13,6 +14,7 @@ from core.settings import Settings
 from tests.api.asking import WAIT, Api, accepted, problem_of
 from tests.api.serving import running, serving
 from tests.concurrency import wait_until
+from tests.proxy import WeakServer
 
 
 def test_a_write_that_is_accepted_is_answered_so_when_postgres_goes_while_its_client_waits(
@@ -31,6 +33,27 @@ def test_a_write_that_is_accepted_is_answered_so_when_postgres_goes_while_its_cl
             receipt = accepted(asking.post("/v1/tasks", {"title": "x"}, headers=WAIT))
 
     assert api.finished(receipt["request_id"])["status"] == "succeeded"
+
+
+@pytest.mark.parametrize("fail", ["cut", "freeze"])
+def test_without_postgres_every_refusal_comes_at_once_and_with_it_again_every_answer(
+    weak_postgres: WeakServer, api: Api, fail: str
+) -> None:
+    with serving(weak_postgres.settings) as url, httpx.Client(base_url=url, timeout=60) as http:
+        asking = Api(http, api.token)
+        asking.submit("Before")
+        getattr(weak_postgres.proxy, fail)()
+        began = time.monotonic()
+        for _ in range(50):
+            for refused in (asking.post("/v1/tasks", {"title": "During"}), asking.get("/v1/tasks")):
+                problem = problem_of(refused, 503, "unavailable")
+                assert refused.headers["retry-after"] == str(problem["retry_after_seconds"])
+        assert time.monotonic() - began < 60  # each on its own would wait for seconds
+        weak_postgres.proxy.restore()
+
+        wait_until(lambda: asking.get("/readyz").json()["postgres"] == "ok")
+        accepted(asking.post("/v1/tasks", {"title": "After"}))
+        assert asking.get("/v1/tasks").status_code == 200
 
 
 def test_more_writes_than_may_wait_are_refused_and_those_that_wait_are_accepted(

@@ -12,6 +12,7 @@ from psycopg import AsyncConnection
 
 import core.intake
 from core.acceptance import Receipt, Submission, accept
+from core.breaker import Breaker
 from core.errors import DomainError, InternalError, QueueFull, Unavailable
 from core.intake import Answer, Intake
 from core.publisher import Publisher, Sendable
@@ -35,7 +36,8 @@ class Sent(Publisher):
 @asynccontextmanager
 async def _intake(settings: Settings, **limits: float) -> AsyncIterator[tuple[Intake, Sent]]:
     sent = Sent()
-    intake = Intake(settings.model_copy(update=limits), sent)
+    limited = settings.model_copy(update=limits)
+    intake = Intake(limited, Breaker(limited), sent)
     await intake.start()
     try:
         yield intake, sent

@@ -11,8 +11,10 @@ from psycopg import AsyncConnection, Connection
 import core.queued
 from core.acceptance import Receipt
 from core.audit import ListAuditEvents, list_audit_events
-from core.db import Reader, connect
+from core.breaker import Breaker
+from core.db import connect
 from core.queued import turn
+from core.reader import Reader
 from core.reconciler import reconcile
 from core.requests import get_request_by_key, get_requests, list_pending
 from core.settings import Settings
@@ -206,8 +208,7 @@ async def test_a_read_goes_by_its_index(settings: Settings, read: _Read, index: 
         connection.cursor_factory = AsyncExplainingCursor
         await read(connection)
 
-    reader = Reader(settings)
-    await reader.open()
+    reader = Reader(settings, Breaker(settings))
     PLANS.clear()
 
     await reader.run(explained)

@@ -9,8 +9,10 @@ import psycopg
 import pytest
 from psycopg import AsyncConnection
 
-from core.db import Reader
+import core.breaker
+from core.breaker import Breaker
 from core.errors import Unavailable
+from core.reader import Reader
 from core.settings import Settings
 from tests.concurrency import eventually
 from tests.proxy import WeakServer
@@ -18,8 +20,8 @@ from tests.proxy import WeakServer
 
 @asynccontextmanager
 async def _reader(settings: Settings, **limits: float) -> AsyncIterator[Reader]:
-    reader = Reader(settings.model_copy(update=limits))
-    await reader.open()
+    limited = settings.model_copy(update=limits)
+    reader = Reader(limited, Breaker(limited))
     try:
         yield reader
     finally:
@@ -44,6 +46,43 @@ async def test_a_read_connection_cannot_write(settings: Settings) -> None:
 async def test_more_readers_than_connections_wait_for_their_turn(settings: Settings) -> None:
     async with _reader(settings, read_connections=2) as reader:
         assert await asyncio.gather(*[reader.run(_one) for _ in range(50)]) == [1] * 50
+
+
+async def test_a_connection_that_is_refused_costs_nobody_but_who_needs_it(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with _reader(settings, read_connections=2) as reader:
+        holds, go = asyncio.Event(), asyncio.Event()
+
+        async def hold(connection: AsyncConnection[Any]) -> int:
+            holds.set()
+            await go.wait()
+            return await _one(connection)
+
+        held = asyncio.create_task(reader.run(hold))
+        await holds.wait()
+
+        async def refuse(*_: object, **__: object) -> AsyncConnection[Any]:
+            raise psycopg.OperationalError("sorry, too many clients already")
+
+        monkeypatch.setattr(core.breaker, "connect_async", refuse)
+        with pytest.raises(Unavailable):
+            await reader.run(_one)
+        go.set()
+        assert await held == 1
+        assert await reader.run(_one) == 1
+
+
+async def test_a_query_that_is_canceled_leaves_the_reader_usable(settings: Settings) -> None:
+    async with _reader(settings, read_connections=1) as reader:
+        await reader.run(_one)
+        canceled = asyncio.create_task(reader.run(_slow))
+        await asyncio.sleep(0.1)
+        canceled.cancel()
+        await asyncio.wait({canceled})
+
+        assert canceled.cancelled()
+        assert await reader.run(_one) == 1
 
 
 async def test_a_query_that_takes_too_long_is_unavailable_and_leaves_the_reader_usable(settings: Settings) -> None:
