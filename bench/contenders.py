@@ -93,6 +93,10 @@ class Contender:
         if len(self._processes) > 1:
             wait_until(self._is_executed, f"{self.title} executed all", poll=_POLL_SECONDS, seconds=_EXECUTE_SECONDS)
 
+    def peak_megabytes(self) -> dict[str, int]:
+        """Return the most memory that each process has held so far."""
+        return {process.name: process.peak_megabytes() for process in self._processes}
+
     def _is_executed(self) -> bool:
         row = self._connection.execute("SELECT count(*) FROM audit_events").fetchone()
         return row is not None and row[0] >= self._taken
@@ -104,23 +108,29 @@ class Contender:
             return probe.connect_ex(self._address) == 0
 
 
-class _Baton(Contender):
+class Baton(Contender):
+    """Baton, whose requests need a token."""
+
+    def new_workspace(self, tenant_id: str) -> dict[str, str]:
+        """Make a workspace and return the headers of a request to it."""
+        with self.place.connect() as connection:
+            create_tenant(connection, tenant_id, "The bench")
+            token = create_token(connection, tenant_id, _AGENT, list(SCOPES))[1]
+        return {"authorization": f"Bearer {token}"}
+
     def _is_executed(self) -> bool:
         row = self._connection.execute("SELECT NOT EXISTS (SELECT FROM requests WHERE status = 'queued')").fetchone()
         return row == (True,)
 
 
 @contextmanager
-def baton(stage: Stage, title: str = "Baton", *, workers: int = 2, others: int = 1) -> Iterator[Contender]:
+def baton(stage: Stage, title: str = "Baton", *, workers: int = 2, others: int = 1) -> Iterator[Baton]:
     """Run Baton: its web process, so many interactive workers, and one of each other process or none."""
     place, port = stage.new_place(), choose_port()
-    with place.connect() as connection:
-        create_tenant(connection, TENANT, "The bench")
-        token = create_token(connection, TENANT, _AGENT, list(SCOPES))[1]
     counts = {"worker": workers, "bulk": others, "beat": others}
     programs = read_procfile(ROOT / "Procfile", counts, {**place.environment, "BATON_PORT": str(port)})
-    contender = _Baton(title, place, port, programs)
-    contender.headers = {"authorization": f"Bearer {token}"}
+    contender = Baton(title, place, port, programs)
+    contender.headers = contender.new_workspace(TENANT)
     try:
         yield contender
     finally:

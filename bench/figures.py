@@ -14,6 +14,7 @@ class Plan:
     rounds: int
     seconds: float
     connections: int
+    rows: int
 
 
 @dataclass(frozen=True, slots=True)

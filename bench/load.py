@@ -92,14 +92,16 @@ def _request(method: str, url: str, headers: Headers, body: bytes, status: int) 
     return Request(url, "\r\n".join(lines).encode() + _HEAD_END + body, status)
 
 
-def send(request: Request, *, connections: int, seconds: float) -> Load:
+def send(request: Request, *, connections: int, seconds: float, pause: float = 0.0) -> Load:
     """Send a request over each connection, again and again for so many seconds, and wait for the last answers.
+
+    `pause` is the time from an answer to the next request, in seconds.
 
     Raises:
         UnexpectedAnswer: an answer has another status, or a connection was closed.
 
     """
-    return uvloop.run(_send(request, connections, seconds))
+    return uvloop.run(_send(request, connections, seconds, pause))
 
 
 def send_once(request: Request) -> bytes:
@@ -113,9 +115,9 @@ def send_once(request: Request) -> bytes:
     return uvloop.run(once())
 
 
-async def _send(request: Request, connections: int, seconds: float) -> Load:
+async def _send(request: Request, connections: int, seconds: float, pause: float) -> Load:
     latencies: list[float] = []
-    connected = await _connect(request, connections, latencies)
+    connected = await _connect(request, connections, latencies, pause)
     began, cpu_began = time.perf_counter(), time.process_time()
     async with asyncio.timeout(seconds + _PATIENCE_SECONDS):
         await asyncio.gather(*(each.keep_sending(until=began + seconds) for each in connected))
@@ -124,11 +126,13 @@ async def _send(request: Request, connections: int, seconds: float) -> Load:
     return Load(time.perf_counter() - began, latencies)
 
 
-async def _connect(request: Request, connections: int, latencies: list[float]) -> list["_Connection"]:
+async def _connect(
+    request: Request, connections: int, latencies: list[float], pause: float = 0.0
+) -> list["_Connection"]:
     host, _, port = urlsplit(request.url).netloc.rpartition(":")
     loop = asyncio.get_running_loop()
     made = [
-        await loop.create_connection(lambda: _Connection(request, latencies), host, int(port))
+        await loop.create_connection(lambda: _Connection(request, latencies, pause), host, int(port))
         for _ in range(connections)
     ]
     return [connection for _, connection in made]
@@ -137,11 +141,12 @@ async def _connect(request: Request, connections: int, latencies: list[float]) -
 class _Connection(asyncio.Protocol):
     """One keep-alive connection."""
 
-    def __init__(self, request: Request, latencies: list[float]) -> None:
+    def __init__(self, request: Request, latencies: list[float], pause: float) -> None:
         self.body = b""
         self._request = request
         self._status = f" {request.status} ".encode()
         self._latencies = latencies
+        self._pause = pause
         self._received = b""
         self._until = self._began = 0.0
 
@@ -162,6 +167,12 @@ class _Connection(asyncio.Protocol):
         self._began = time.perf_counter()
         self._transport.write(self._request.message)
 
+    def _send_after_pause(self) -> None:
+        if self._pause:
+            asyncio.get_running_loop().call_later(self._pause, self._send)
+        else:
+            self._send()
+
     def data_received(self, data: bytes) -> None:
         self._received += data
         head = self._received.find(_HEAD_END)
@@ -176,7 +187,7 @@ class _Connection(asyncio.Protocol):
             self._fail(self._received[:4_000].decode(errors="replace"))
         elif now < self._until:
             self._received = b""
-            self._send()
+            self._send_after_pause()
         else:
             self.body = self._received[head + len(_HEAD_END) :]
             self._done.set_result(None)

@@ -18,7 +18,7 @@ class Process:
     """A running program and its children, in a session of their own."""
 
     def __init__(self, program: Program, logs: Path) -> None:
-        self._name = program.name
+        self.name = program.name
         self._log = logs / f"{program.name}.log"
         launcher = (sys.executable, "-I", "-S", trampoline.__file__, str(int(signal.SIGKILL)), str(os.getpid()), "-")
         with self._log.open("wb") as output:
@@ -45,7 +45,12 @@ class Process:
     def check(self) -> None:
         """Raise RuntimeError with what the process said last, where it has ended."""
         if self._process.poll() is not None:
-            raise RuntimeError(f"{self._name} ended: {self._log.read_text()[-4_000:]}")
+            raise RuntimeError(f"{self.name} ended: {self._log.read_text()[-4_000:]}")
+
+    def peak_megabytes(self) -> int:
+        """Return the most memory that it has held so far (Linux)."""
+        lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
+        return next(int(line.split()[1]) // 1024 for line in lines if line.startswith("VmHWM"))
 
     def stop(self) -> None:
         if self._process.poll() is not None:

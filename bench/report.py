@@ -50,8 +50,9 @@ def _lines(figure: Figure) -> Iterator[tuple[str, ...]]:
 
 
 def _with_range(samples: Samples, unit: str = "") -> str:
+    measured = f"{_number(samples.median)} {unit}".rstrip()
     least, most = _number(min(samples.values)), _number(max(samples.values))
-    return f"{_number(samples.median)} {unit} ({least} to {most})".replace("  ", " ")
+    return measured if len(samples.values) == 1 else f"{measured} ({least} to {most})"
 
 
 def _number(value: float) -> str:
