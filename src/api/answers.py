@@ -8,6 +8,7 @@ from fastapi import Request, Response
 
 from api.exchange import Exchange
 from api.problems import problem_response
+from api.results import BatchResults
 from api.views import Accepted, TaskChanged, TaskReference, View
 from api.writes import Written, write
 from core.acceptance import Submission
@@ -37,6 +38,13 @@ async def written(exchange: Exchange, submission: Submission, executed: HTTPStat
     headers |= {**_applied(exchange), "ETag": task_tag(result.task)}
     view = TaskChanged(task=result.task, request_id=result.receipt.request_id)
     return Response(view.model_dump_json(), executed, headers, _JSON)
+
+
+def batch_written(exchange: Exchange, results: BatchResults) -> Response:
+    """Answer 200 where every command is refused or executed, else 202: something is still to come."""
+    if not results.settled:
+        return Response(results.model_dump_json(), HTTPStatus.ACCEPTED, {"Retry-After": "1"}, _JSON)
+    return found(results, _applied(exchange) if exchange.wait else None)
 
 
 def _accepted(result: Written, headers: dict[str, str]) -> Response:

@@ -5,9 +5,11 @@ from typing import Any
 
 from fastapi import Response
 
-from api.examples import REJECTS, REQUEST_ID, ROWS, Example
-from api.inputs import KEY_FORM, input_schema
+from api.batches import COMMAND, KINDS, CommandBatch
+from api.examples import BATCH, REJECTS, REQUEST_ID, ROWS, Example
+from api.inputs import BATCH_KEY_FORM, KEY_FORM, arguments_schema, input_schema
 from api.problems import MEDIA_TYPE
+from api.results import BatchResults
 from api.views import Accepted, ImportFound, TaskChanged, View
 from core import errors
 from core.commands import Command
@@ -33,6 +35,11 @@ _PREFER = _parameter(
     "Prefer", "`wait=N` waits for execution, N seconds and 30 at most (RFC 7240).", examples=["wait=5"]
 )
 _KEY = _parameter("Idempotency-Key", "The idempotency key, as in the body.", **KEY_FORM)
+_BATCH_KEY = _parameter(
+    "Idempotency-Key",
+    "Makes the keys of the commands that have none of their own: `KEY/0` for the first, `KEY/1` and so on.",
+    **BATCH_KEY_FORM,
+)
 _CORRELATION = _parameter("X-Request-ID", "Echoed in the answer and the logs: 1 to 128 visible ASCII characters.")
 _IF_NONE_MATCH = _parameter("If-None-Match", "The ETag of an earlier answer: 304 where nothing changed (RFC 9110).")
 
@@ -68,6 +75,9 @@ _WRITES = (
     errors.QueueFull,
 )
 
+# What one command of a batch may be refused with; the batch itself never is.
+_OF_ONE_COMMAND = {errors.ResourceNotFound, errors.IdempotencyConflict, errors.InvalidStatusTransition}
+
 
 def write_operation(
     kind: type[Command], *, executed: int, sends: Example, returns: str, without: Iterable[str] = ()
@@ -98,6 +108,44 @@ def write_operation(
             "parameters": [_PREFER, _KEY, _CORRELATION],
             "security": _needs(kind.scope),
         },
+    }
+
+
+def batch_operation() -> Operation:
+    """Describe a batch: 202 when something of it is to be executed, 200 when nothing is, or a refusal of all of it."""
+    schema = arguments_schema(CommandBatch)
+    schema["properties"]["commands"]["items"] = {"oneOf": [_named(kind) for kind in KINDS.values()]}
+    return {
+        "status_code": 202,
+        "response_model": BatchResults,
+        "responses": {
+            202: answer(
+                "What was accepted is committed; what is queued will be executed once, whatever happens.",
+                "batch_accepted",
+                RETRY_AFTER,
+            ),
+            200: {
+                "model": BatchResults,
+                **answer("Nothing is queued: each was executed in time, or refused.", "batch_settled", _APPLIED),
+            },
+            **problems(*[kind for kind in _WRITES if kind not in _OF_ONE_COMMAND]),
+        },
+        "openapi_extra": {
+            "requestBody": {"required": True, "content": {"application/json": {"schema": schema, "example": BATCH}}},
+            "parameters": [_PREFER, _BATCH_KEY, _CORRELATION],
+            "security": _needs("tasks:write"),
+        },
+    }
+
+
+def _named(kind: type[Command]) -> dict[str, Any]:
+    """Return the JSON Schema of a command that says its kind."""
+    schema = input_schema(kind)
+    name = {"type": "string", "const": kind.kind, "description": "What is to be done."}
+    return {
+        **schema,
+        "properties": {COMMAND: name, **schema["properties"]},
+        "required": [COMMAND, *schema["required"]],
     }
 
 

@@ -41,6 +41,28 @@ CREATE_TASK: Example = {
     "related_resource_id": "con_123",
 }
 UPDATE_TASK: Example = {"status": "completed", "completed_note": "Jane confirmed the next call."}
+BATCH: Example = {
+    "commands": [
+        {"command": "task.create", **CREATE_TASK},
+        {"command": "task.update", "task_id": TASK_ID, **UPDATE_TASK},
+        {"command": "task.create", "title": " "},
+    ]
+}
+_REFUSED: Example = {
+    "error": {
+        "type": "urn:baton:problem:validation_failed",
+        "title": "The request is not valid",
+        "status": 422,
+        "detail": "title: Write at least one character that can be seen",
+        "instance": "/v1/tasks/batch#/commands/2",
+        "code": "validation_failed",
+        "request_id": "req_01jd5r8gq4f7qv9x2c3m5n7p9r",
+        "retryable": False,
+        "field_errors": [{"field": "title", "message": "Write at least one character that can be seen"}],
+    }
+}
+_SECOND: Example = {"task": {"id": TASK_ID}, "request_id": "req_01jd5r8gq4f7qv9x2c3m5n7p9v"}
+_COUNTED: Example = {"accepted": 2, "rejected": 1, "request_id": "req_01jd5r8gq4f7qv9x2c3m5n7p9r"}
 
 REQUEST: Example = {
     "id": REQUEST_ID,
@@ -102,6 +124,22 @@ ANSWERS: dict[str, Example] = {
     "accepted": {"task": {"id": TASK_ID}, "request_id": REQUEST_ID, "request_status": "queued"},
     "task_created": {"task": TASK, "request_id": REQUEST_ID, "request_status": "succeeded"},
     "task_updated": {"task": COMPLETED_TASK, "request_id": REQUEST_ID, "request_status": "succeeded"},
+    "batch_accepted": {
+        "results": [
+            {"task": {"id": TASK_ID}, "request_id": REQUEST_ID, "request_status": "queued"},
+            _SECOND | {"request_status": "queued"},
+            _REFUSED,
+        ],
+        **_COUNTED,
+    },
+    "batch_settled": {
+        "results": [
+            {"task": COMPLETED_TASK, "request_id": REQUEST_ID, "request_status": "succeeded"},
+            _SECOND | {"task": COMPLETED_TASK, "request_status": "succeeded"},
+            _REFUSED,
+        ],
+        **_COUNTED,
+    },
     "task_page": {"tasks": [TASK], "request_id": REQUEST_ID},
     "task_found": {"task": TASK, "pending": [], "request_id": REQUEST_ID},
     "request_found": {"request": REQUEST},

@@ -106,14 +106,13 @@ def _single(request: Request, header: str) -> str | None:
     return values.pop() if values else None
 
 
-async def read_body(request: Request) -> bytes:
+async def read_body(request: Request, limit: int) -> bytes:
     """Return the body.
 
     Raises:
-        PayloadTooLarge: it is larger than BATON_MAX_BODY_BYTES; no more than that was read.
+        PayloadTooLarge: it has more bytes than the limit; no more than that was read.
 
     """
-    limit = request.app.state.runtime.settings.max_body_bytes
     message = f"A request body may have {limit:,} bytes at most."
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > limit:
@@ -126,7 +125,16 @@ async def read_body(request: Request) -> bytes:
     return bytes(body)
 
 
-Body = Annotated[bytes, Depends(read_body)]
+async def _body(request: Request) -> bytes:
+    return await read_body(request, request.app.state.runtime.settings.max_body_bytes)
+
+
+async def _batch_body(request: Request) -> bytes:
+    return await read_body(request, request.app.state.runtime.settings.max_batch_bytes)
+
+
+Body = Annotated[bytes, Depends(_body)]
+BatchBody = Annotated[bytes, Depends(_batch_body)]
 
 
 class Waits(StrictModel):

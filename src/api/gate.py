@@ -47,7 +47,7 @@ class Gate:
         message: Json = {}
         try:
             await self._check_host(request)
-            body = await read_body(request)
+            body = await read_body(request, request.app.state.runtime.settings.max_body_bytes)
             message = _message_of(body)
             scope["state"][_ADMITTED] = await self._admit(request, body, message)
         except ClientDisconnect:

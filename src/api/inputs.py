@@ -21,6 +21,8 @@ KEY = "idempotency_key"
 _MOST_MEMBERS = 100
 _KEY_ADAPTER: TypeAdapter[str] = TypeAdapter(IdempotencyKey)
 KEY_FORM = _KEY_ADAPTER.json_schema()
+# Leaves room for the position of a command, up to /999.
+BATCH_KEY_FORM = {**KEY_FORM, "maxLength": KEY_FORM["maxLength"] - len("/999")}
 _KEY_SCHEMA = {
     **KEY_FORM,
     "description": "Stable client-generated key that makes retries safe for this write.",
@@ -52,9 +54,14 @@ def parse_members(body: bytes) -> dict[str, Any]:
     except ValueError as error:
         raise ValidationFailed([FieldError("body", f"Not valid JSON: {error}")]) from error
     refuse_repeated(body)
-    if not isinstance(members, dict):
+    return as_object(members)
+
+
+def as_object(value: object) -> dict[str, Any]:
+    """Return a JSON value that is an object; raises ValidationFailed for any other."""
+    if not isinstance(value, dict):
         raise ValidationFailed([FieldError("body", "Send a JSON object")])
-    return members
+    return value
 
 
 def refuse_repeated(body: bytes) -> None:
@@ -106,6 +113,21 @@ def _parse_key(members: Mapping[str, Any], header_key: str | None) -> tuple[str 
         return _KEY_ADAPTER.validate_python(key, strict=True), []
     except ValidationError as error:
         return None, [FieldError(KEY, found["msg"]) for found in found_in(error)]
+
+
+def parse_batch_key(header_key: str | None) -> str | None:
+    """Return the key of a batch, of which the keys of its commands are made: KEY/0, KEY/1 and so on.
+
+    Raises:
+        ValidationFailed: it is no idempotency key, or too long to have a position appended.
+
+    """
+    key, refused = _parse_key({}, header_key)
+    if key is not None and len(key) > BATCH_KEY_FORM["maxLength"]:
+        refused = [FieldError(KEY, f"The key of a batch may have {BATCH_KEY_FORM['maxLength']} characters at most")]
+    if refused:
+        raise ValidationFailed(refused)
+    return key
 
 
 def parse_arguments(kind: type[A], members: Mapping[str, Any]) -> A:

@@ -1,6 +1,6 @@
 """What a front-end process holds while it serves: its way in, its way to read, who waits, and who calls."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
@@ -9,6 +9,7 @@ from core.breaker import Breaker
 from core.imports.uploads import Uploads
 from core.intake import Intake
 from core.publisher import Publisher
+from core.queue import LANES, Lane
 from core.reader import Reader
 from core.settings import Settings
 from core.waiters import Waiters
@@ -20,7 +21,7 @@ class Runtime:
 
     settings: Settings
     reader: Reader
-    intake: Intake
+    intakes: Mapping[Lane, Intake]
     waiters: Waiters
     authenticator: Authenticator
     uploads: Uploads
@@ -33,17 +34,20 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
     Neither Postgres nor Valkey needs to be there: what needs them answers 503 until they are.
     """
     breaker, publisher, waiters = Breaker(settings), Publisher(settings.execution_batch), Waiters(settings)
-    reader, intake = Reader(settings, breaker), Intake(settings, breaker, publisher)
+    reader = Reader(settings, breaker)
+    # One for each lane, or an interactive write would wait for the commits of large batches.
+    intakes = {lane: Intake(settings, breaker, publisher) for lane in LANES}
     async with AsyncExitStack() as stack:
         await breaker.start()
         stack.push_async_callback(breaker.stop)
         stack.push_async_callback(reader.close)
         publisher.start()
         stack.callback(publisher.stop)
-        await intake.start()
-        stack.push_async_callback(intake.stop)
+        for intake in intakes.values():
+            await intake.start()
+            stack.push_async_callback(intake.stop)
         await waiters.start()
         stack.push_async_callback(waiters.stop)
         yield Runtime(
-            settings, reader, intake, waiters, Authenticator(reader, settings.token_cache_seconds), Uploads(settings)
+            settings, reader, intakes, waiters, Authenticator(reader, settings.token_cache_seconds), Uploads(settings)
         )

@@ -39,7 +39,7 @@ async def write(runtime: Runtime, submission: Submission, wait: float) -> Writte
 
 
 async def write_all(runtime: Runtime, submissions: Sequence[Submission], wait: float) -> list[Written | DomainError]:
-    """Submit commands of one caller together, and wait `wait` seconds at most until all of them are executed.
+    """Submit commands of one caller to one lane together, and wait `wait` seconds at most until all are executed.
 
     Returns for each, in order, what came of it, or the error that refused it alone.
 
@@ -48,10 +48,13 @@ async def write_all(runtime: Runtime, submissions: Sequence[Submission], wait: f
         Unavailable: Postgres cannot be reached.
 
     """
-    if not wait or not submissions:
-        return [_outcome(answer, {}, {}) for answer in await runtime.intake.submit(submissions)]
+    if not submissions:
+        return []
+    intake = runtime.intakes[submissions[0].lane]
+    if not wait:
+        return [_outcome(answer, {}, {}) for answer in await intake.submit(submissions)]
     with runtime.waiters.expect(*[each.request_id for each in submissions]) as finished:
-        answers = await runtime.intake.submit(submissions)
+        answers = await intake.submit(submissions)
         receipts = [answer for answer in answers if isinstance(answer, Receipt)]
         tenant_id = submissions[0].caller.tenant_id
         try:

@@ -27,7 +27,7 @@ _Group = tuple[Sequence[Submission], asyncio.Future[list[Answer]]]
 
 
 class Intake:
-    """The one way in for writes of a front-end process."""
+    """The one way in for the writes of one lane, in a front-end process."""
 
     def __init__(self, settings: Settings, breaker: Breaker, publisher: Publisher) -> None:
         """Take how much may gather; `start` begins to commit."""

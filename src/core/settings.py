@@ -36,6 +36,7 @@ class Settings(BaseSettings):
     read_connections: int = Field(8, ge=1, description="Read connections of one front-end process.")
     token_cache_seconds: float = Field(2.0, ge=0, le=5, description="How long a token look-up is reused.")
     max_body_bytes: int = Field(1_048_576, ge=1024, description="Largest request body accepted.")
+    max_batch_bytes: int = Field(4_194_304, ge=1024, description="Largest body of a batch accepted.")
 
     mcp_wait: float = Field(5.0, ge=0, le=30, description="How long an MCP write waits for its execution.")
     max_waiters: int = Field(5_000, ge=1, description="Callers of one process that may wait at a time.")

@@ -29,6 +29,7 @@ class Operation:
 OPERATIONS = [
     Operation("POST", "/v1/tasks", "tasks:write", {"title": "Call Jane"}),
     Operation("PATCH", "/v1/tasks/task_1", "tasks:write", {"status": "completed"}),
+    Operation("POST", "/v1/tasks/batch", "tasks:write", {"commands": [{"command": "task.create", "title": "x"}]}),
     Operation("GET", "/v1/tasks", "tasks:read"),
     Operation("GET", "/v1/tasks/task_1", "tasks:read"),
     Operation("GET", "/v1/requests/req_1", "tasks:read"),

@@ -22,6 +22,7 @@ OPERATIONS = {
     for path, methods in DOCUMENT["paths"].items()
     for method, operation in methods.items()
 }
+BATCH = OPERATIONS["post /v1/tasks/batch"]
 CALLS = {name: operation for name, operation in OPERATIONS.items() if "/v1/" in name}
 
 every_operation = pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS)
@@ -82,9 +83,12 @@ def test_a_call_names_its_scope_and_every_refusal(operation: Json) -> None:
 
     assert DOCUMENT["components"]["securitySchemes"][scheme]["scheme"] == "bearer"
     assert scopes in (["tasks:read"], ["tasks:write"], ["audit:read"])
-    assert {"401", "403", "404", "422", "500", "503"} <= set(operation["responses"])
+    refusals = {"401", "403", "404", "422", "500", "503"}
     if "requestBody" in operation:
-        assert {"202", "409", "413", "429"} <= set(operation["responses"])
+        refusals |= {"202", "409", "413", "429"}
+    if operation is BATCH:  # some are of one command, never of all
+        refusals -= {"404", "409"}
+    assert refusals <= set(operation["responses"])
 
 
 @every_call
@@ -136,9 +140,31 @@ def test_the_document_refuses_what_the_service_refuses(method: str, path: str) -
         assert _faults(schema, members), members
 
 
+def test_the_document_says_what_each_command_of_a_batch_may_have() -> None:
+    schema = BATCH["requestBody"]["content"]["application/json"]["schema"]
+    create, update = {"command": "task.create", "title": "x"}, {"command": "task.update", "task_id": "task_1"}
+
+    assert _faults(schema, {"commands": [create, update] * 500}) == []
+    assert _faults(schema, {"commands": [create] * 1_001})
+    assert _faults(schema, {"commands": [create], "nope": 1})
+    unnamed: list[object] = [
+        {},
+        [],
+        None,
+        5,
+        {"title": "x"},
+        {"task_id": "task_1"},
+        create | {"command": "task.delete"},
+    ]
+    unfit = [create | {"task_id": "task_1"}, update | {"title": "x"}, {"command": "task.create"}]
+    for refused in (*unnamed, *unfit):
+        assert _faults(schema, {"commands": [refused]}), refused
+
+
 def _told(api: Api) -> Iterator[tuple[str, httpx.Response]]:
     """Yield answers of many kinds with the operation that gave them."""
     create, update, get = "post /v1/tasks", "patch /v1/tasks/{task_id}", "get /v1/tasks/{task_id}"
+    batch, commands = "post /v1/tasks/batch", [{"command": "task.create", "title": "x"}, {"command": "task.create"}]
     key, wait = {"Idempotency-Key": "k"}, {"Prefer": "wait=30"}
     yield create, api.post("/v1/tasks", {"title": "x"}, headers=key)
     yield create, api.post("/v1/tasks", {"title": "x"}, headers=key)
@@ -148,6 +174,11 @@ def _told(api: Api) -> Iterator[tuple[str, httpx.Response]]:
     yield create, api.post("/v1/tasks", {"title": "x" * 2_000_000})
     yield create, Api(api.http, None).post("/v1/tasks", {})
     yield update, api.patch(f"/v1/tasks/{made.json()['task']['id']}", {"status": "canceled"}, headers=wait)
+    yield batch, api.post("/v1/tasks/batch", {"commands": commands}, headers=key)
+    yield batch, api.post("/v1/tasks/batch", {"commands": commands}, headers={**key, **wait})
+    yield batch, api.post("/v1/tasks/batch", {"commands": commands[1:]})
+    yield batch, api.post("/v1/tasks/batch", {"commands": []})
+    yield batch, api.post("/v1/tasks/batch", {"commands": ["x" * 5_000_000]})
     failing = (f"/v1/tasks/{made.json()['task']['id']}", {"status": "completed"})
     yield update, api.patch(*failing, headers={"Idempotency-Key": "f", **wait})
     yield update, api.patch(*failing, headers={"Idempotency-Key": "f", **wait})
@@ -177,7 +208,7 @@ def test_every_answer_has_the_status_headers_and_form_that_the_document_gives_it
         schema = documented["content"][response.headers["content-type"]]["schema"]
         body = response.json() if "json" in response.headers["content-type"] else response.text
         assert _faults(schema, body) == [], name
-    assert len(told) == 20
+    assert len(told) == 24
 
 
 class _Assets(HTMLParser):

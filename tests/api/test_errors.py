@@ -185,6 +185,8 @@ def test_an_unknown_path_is_not_found_and_leads_nowhere_else(web: str, path: str
     [
         ("/v1/tasks", "GET, POST, HEAD"),
         ("/v1/tasks/task_1", "GET, PATCH, HEAD"),
+        ("/v1/tasks/batch", "POST"),
+        ("/v1/tasks/batches", "GET, PATCH, HEAD"),
         ("/v1/requests", "GET, HEAD"),
         ("/v1/requests/req_1", "GET, HEAD"),
         ("/v1/audit-events", "GET, HEAD"),

@@ -5,13 +5,15 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import Field
+from starlette.convertors import StringConvertor, register_url_convertor
 
 from api.access import TaskReader, TaskWriter
-from api.answers import found, tagged, task_tag, written
-from api.documentation import read_operation, write_operation
+from api.answers import batch_written, found, tagged, task_tag, written
+from api.batches import Batch, CommandBatch, parse_named
+from api.documentation import batch_operation, read_operation, write_operation
 from api.examples import CREATE_TASK, UPDATE_TASK
-from api.exchange import NO_PARAMETERS, Body, CurrentExchange, Waits
-from api.inputs import parse_command, parse_members
+from api.exchange import NO_PARAMETERS, BatchBody, Body, CurrentExchange, Waits
+from api.inputs import parse_arguments, parse_batch_key, parse_command, parse_members
 from api.reads import get_task_and_pending, settle
 from api.views import RequestView, TaskFound, TaskPage
 from core.acceptance import Submission
@@ -23,6 +25,15 @@ from core.tasks.queries import ListTasks, list_tasks
 router = APIRouter(tags=["tasks"])
 
 TaskId = Annotated[Identifier, Path(description="Task identifier.")]
+
+
+class _TaskIdConvertor(StringConvertor):
+    """What a path names a task by: not `batch`, which is a resource of its own."""
+
+    regex = "(?!batch$)[^/]+"
+
+
+register_url_convertor("task", _TaskIdConvertor())
 
 
 class ListTasksQuery(ListTasks, Waits):
@@ -43,8 +54,23 @@ async def create_task(caller: TaskWriter, exchange: CurrentExchange, body: Body)
     return await written(exchange, Submission(caller, "api", command, key, request_id=exchange.id), HTTPStatus.CREATED)
 
 
+@router.post(
+    "/v1/tasks/batch",
+    summary="Create and update many tasks",
+    dependencies=NO_PARAMETERS,
+    **batch_operation(),
+)
+async def submit_batch(caller: TaskWriter, exchange: CurrentExchange, body: BatchBody) -> Response:
+    """Queue up to 1,000 commands; answers 202, or 200 where nothing is left to be executed."""
+    key = parse_batch_key(exchange.idempotency_key)
+    commands = parse_arguments(CommandBatch, parse_members(body)).commands
+    batch = Batch(exchange.runtime, caller, "api", exchange.id, f"{exchange.path}#/commands", exchange.wait or 0)
+    results = await batch.submit(commands, lambda item, at: parse_named(item, f"{key}/{at}" if key else None))
+    return batch_written(exchange, results)
+
+
 @router.patch(
-    "/v1/tasks/{task_id}",
+    "/v1/tasks/{task_id:task}",
     summary="Complete, cancel or reopen a task",
     dependencies=NO_PARAMETERS,
     **write_operation(UpdateTask, executed=200, sends=UPDATE_TASK, returns="task_updated", without=["task_id"]),
@@ -69,7 +95,7 @@ async def list_tasks_(
 
 
 @router.get(
-    "/v1/tasks/{task_id}",
+    "/v1/tasks/{task_id:task}",
     summary="Get a task",
     **read_operation(TaskFound, "tasks:read", "task_found", tagged=True),
 )
