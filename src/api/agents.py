@@ -18,7 +18,7 @@ from mcp.server.transport_security import TransportSecuritySettings
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from api.calls import Call
+from api.calls import PATH, Call
 from api.gate import Gate, caller_of
 from api.tools import TOOLS, Tool
 from api.views import View
@@ -27,7 +27,6 @@ from core.settings import Settings
 
 log = structlog.get_logger(__name__)
 
-_PATH = "/mcp"
 _INSTRUCTIONS = """\
 Baton keeps the follow-up tasks of a CRM workspace. A write is queued, executed exactly once and recorded in the
 audit trail. It answers with the whole task and request_status succeeded, or, where the execution takes longer, with
@@ -48,7 +47,7 @@ class Agents:
         self._server = _make_server()
         self._manager: StreamableHTTPSessionManager | None = None
         # A route, for a mount answers /mcp with a redirect; POST only, for a GET would be a stream without an end.
-        self.route = Route(_PATH, Gate(self._serve, _scope_of, self._security), methods=["POST"])
+        self.route = Route(PATH, Gate(self._serve, _scope_of, self._security), methods=["POST"])
 
     @asynccontextmanager
     async def run(self) -> AsyncIterator[None]:
@@ -129,7 +128,7 @@ def _answer(view: View) -> types.CallToolResult:
 
 def _refusal(error: DomainError, request_id: str) -> types.CallToolResult:
     """Return a result that is an error; not as structured content, which clients check against the output schema."""
-    problem = error.problem(request_id=request_id, instance=_PATH)
+    problem = error.problem(request_id=request_id, instance=PATH)
     return types.CallToolResult(content=[types.TextContent(text=orjson.dumps(problem).decode())], is_error=True)
 
 

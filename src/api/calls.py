@@ -1,13 +1,17 @@
-"""What a call of an MCP tool does: it submits a command and waits for it, or looks something up."""
+"""What a call of an MCP tool does: it submits commands and waits for them, or looks something up."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from pydantic import Field
 
+from api.batches import Batch
+from api.inputs import as_object, parse_command
 from api.reads import get_task_and_pending
+from api.results import BatchResults
 from api.runtime import Runtime
 from api.views import Accepted, AuditEventPage, RequestFound, RequestView, TaskChanged, TaskFound, TaskPage
 from api.views import TaskReference as Reference
@@ -16,9 +20,11 @@ from core.acceptance import Submission
 from core.audit import ListAuditEvents, list_audit_events
 from core.commands import Command, StrictModel
 from core.fields import Identifier
+from core.tasks.commands import CreateTask
 from core.tasks.queries import ListTasks, list_tasks
 from core.tenancy.model import Caller
 
+PATH = "/mcp"
 _PROGRESS_SECONDS = 1.0
 
 Report = Callable[[float, float, str], Awaitable[None]]
@@ -53,6 +59,19 @@ class GetRequest(StrictModel):
     request_id: Identifier = Field(description="Request ID that the write answered with.")
 
 
+class CreateTasks(StrictModel):
+    """Create up to 50 tasks in one call, for users, agents, contacts, companies, or deals.
+
+    Each is accepted or refused by itself; results has one entry for each task, in the same order: the task as it was
+    created, or request_status queued (look with get_request), or an error that says what to mend. Send again what
+    was refused, not the rest; with an idempotency_key for each task, the whole call can be repeated safely.
+    """
+
+    tasks: list[Any] = Field(
+        min_length=1, max_length=50, description="The tasks to create, each as create_task takes it."
+    )
+
+
 async def submit(call: Call, command: Command, key: str | None) -> TaskChanged | Accepted:
     """Submit a command and wait BATON_MCP_WAIT seconds at most for its execution; cancelling the call undoes nothing.
 
@@ -62,7 +81,7 @@ async def submit(call: Call, command: Command, key: str | None) -> TaskChanged |
     """
     submission = Submission(call.caller, "mcp", command, key, request_id=call.id)
     wait = call.runtime.settings.mcp_wait
-    async with _reporting(call.report, wait):
+    async with _reporting(call.report, wait, "Waiting for the write to be executed"):
         written = await write(call.runtime, submission, wait)
     request_id = written.receipt.request_id
     if written.task is None:
@@ -70,8 +89,21 @@ async def submit(call: Call, command: Command, key: str | None) -> TaskChanged |
     return TaskChanged(task=written.task, request_id=request_id)
 
 
+async def create_tasks(call: Call, arguments: CreateTasks) -> BatchResults:
+    """Submit the creation of each task, and wait BATON_MCP_WAIT seconds at most until all of them are executed.
+
+    Raises:
+        DomainError: none was accepted.
+
+    """
+    wait = call.runtime.settings.mcp_wait
+    batch = Batch(call.runtime, call.caller, "mcp", call.id, f"{PATH}#/tasks", wait)
+    async with _reporting(call.report, wait, "Waiting for the writes to be executed"):
+        return await batch.submit(arguments.tasks, lambda item, _: parse_command(CreateTask, as_object(item)))
+
+
 @asynccontextmanager
-async def _reporting(report: Report, wait: float) -> AsyncIterator[None]:
+async def _reporting(report: Report, wait: float, what: str) -> AsyncIterator[None]:
     """Report every second that the block still waits."""
 
     async def go_on() -> None:
@@ -79,7 +111,7 @@ async def _reporting(report: Report, wait: float) -> AsyncIterator[None]:
         began = loop.time()
         while True:
             await asyncio.sleep(_PROGRESS_SECONDS)
-            await report(loop.time() - began, wait, "Waiting for the write to be executed")
+            await report(loop.time() - began, wait, what)
 
     reporter = asyncio.create_task(go_on())
     try:

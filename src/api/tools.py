@@ -9,12 +9,24 @@ from typing import Any, TypeVar
 from mcp import types
 from pydantic import TypeAdapter
 
-from api.calls import Call, GetRequest, GetTask, find_audit_events, find_request, find_task, find_tasks, submit
+from api.calls import (
+    Call,
+    CreateTasks,
+    GetRequest,
+    GetTask,
+    create_tasks,
+    find_audit_events,
+    find_request,
+    find_task,
+    find_tasks,
+    submit,
+)
 from api.inputs import ContractSchema, arguments_schema, input_schema, parse_arguments, parse_command
+from api.results import BatchResults
 from api.views import Accepted, AuditEventPage, RequestFound, TaskChanged, TaskFound, TaskPage, View
 from core.audit import ListAuditEvents
 from core.commands import COMMANDS, Command, StrictModel
-from core.tasks.commands import UpdateTask
+from core.tasks.commands import CreateTask, UpdateTask
 from core.tasks.queries import ListTasks
 from core.tenancy.model import Scope
 
@@ -62,6 +74,16 @@ def _complete_task() -> Tool:
         meta={"baton/deprecated": {"replaced_by": "update_task"}},
     )
     return Tool(definition, UpdateTask.scope, run)
+
+
+def _create_tasks() -> Tool:
+    async def run(call: Call, arguments: dict[str, Any]) -> View:
+        return await create_tasks(call, parse_arguments(CreateTasks, arguments))
+
+    schema = arguments_schema(CreateTasks)
+    schema["properties"]["tasks"]["items"] = input_schema(CreateTask)
+    answers = _schema_of(TypeAdapter(BatchResults))
+    return Tool(_definition(CreateTasks, schema, answers, _writes(idempotent=False)), CreateTask.scope, run)
 
 
 def _read_tool(kind: type[A], answer: type[View], scope: Scope, look: Callable[[Call, A], Awaitable[View]]) -> Tool:
@@ -114,6 +136,7 @@ TOOLS: dict[str, Tool] = {
     for tool in (
         *map(_write_tool, COMMANDS.values()),
         _complete_task(),
+        _create_tasks(),
         _read_tool(ListTasks, TaskPage, "tasks:read", find_tasks),
         _read_tool(GetTask, TaskFound, "tasks:read", find_task),
         _read_tool(GetRequest, RequestFound, "tasks:read", find_request),

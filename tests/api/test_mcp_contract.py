@@ -129,13 +129,22 @@ async def test_every_tool_of_the_contract_is_listed_with_exactly_its_input_schem
     async with client(url, token, mode) as connected:
         assert connected.protocol_version == ERAS[mode]
         tools = {tool.name: tool for tool in (await connected.list_tools()).tools}
-    assert set(tools) == {*CONTRACT, "get_task", "get_request", "list_audit_events"}
+    assert set(tools) == {*CONTRACT, "create_tasks", "get_task", "get_request", "list_audit_events"}
     listed = {name: bare(tools[name].input_schema) for name in CONTRACT}
     promised = {name: listed["list_tasks"]["properties"].pop(name) for name in PROMISED}
     assert listed == {name: expected(name) for name in CONTRACT}
     assert {name: without(each, "description") for name, each in promised.items()} == PROMISED
     for name, words in DESCRIPTIONS.items():
         assert (tools[name].description or "").startswith(words)
+
+
+async def test_create_tasks_takes_up_to_fifty_of_what_create_task_takes(url: str, token: str) -> None:
+    async with client(url, token) as connected:
+        tools = {tool.name: tool for tool in (await connected.list_tools()).tools}
+    tasks = tools["create_tasks"].input_schema["properties"]["tasks"]
+    assert tasks.pop("items") == tools["create_task"].input_schema
+    assert without(tasks, "description") == {"type": "array", "minItems": 1, "maxItems": 50}
+    assert tools["create_tasks"].input_schema["required"] == ["tasks"]
 
 
 async def test_no_schema_takes_null_or_anything_undeclared(url: str, token: str) -> None:
@@ -146,7 +155,7 @@ async def test_no_schema_takes_null_or_anything_undeclared(url: str, token: str)
         assert "null" not in str(tool.input_schema)
         assert "None" not in str(tool.input_schema)
         for member in tool.input_schema["properties"].values():
-            assert member["type"] in {"string", "integer"}
+            assert member["type"] in {"string", "integer", "array"}
             assert member["description"]
 
 
@@ -162,6 +171,7 @@ async def test_every_tool_says_how_it_behaves_and_what_it_answers(url: str, toke
     read = {"read_only_hint": True, "destructive_hint": False, "open_world_hint": False, "idempotent_hint": True}
     assert hints == {
         "create_task": {**change, "idempotent_hint": False},
+        "create_tasks": {**change, "idempotent_hint": False},
         "update_task": {**change, "idempotent_hint": True},
         "complete_task": {**change, "idempotent_hint": True},
         "list_tasks": read,
@@ -180,7 +190,7 @@ def test_every_command_has_its_tool() -> None:
 
 async def test_every_tool_is_listed_whatever_the_scopes(url: str, make_token: MakeToken) -> None:
     async with client(url, make_token("crm:read")) as connected:
-        assert len((await connected.list_tools()).tools) == 7
+        assert len((await connected.list_tools()).tools) == 8
 
 
 @pytest.mark.parametrize("mode", ERAS)
@@ -232,6 +242,6 @@ def test_every_version_with_a_handshake_is_served(url: str, token: str, worker: 
     assert result["serverInfo"] == IsPartialDict(name="baton")
     assert "idempotency_key" in result["instructions"]
     headers = {"mcp-protocol-version": version}
-    assert len(reply_of(post(url, token, message("tools/list"), headers))["result"]["tools"]) == 7
+    assert len(reply_of(post(url, token, message("tools/list"), headers))["result"]["tools"]) == 8
     called = reply_of(post(url, token, tool_call("create_task", {"title": "Call"}), headers))["result"]
     assert '"request_status":"succeeded"' in called["content"][0]["text"]

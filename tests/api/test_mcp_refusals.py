@@ -37,6 +37,7 @@ from tests.workspaces import Workspace
 
 GOOD: dict[str, Json] = {
     "create_task": {"title": "Call Jane"},
+    "create_tasks": {"tasks": [{"title": "Call Jane"}]},
     "update_task": {"task_id": "task_1", "status": "completed"},
     "complete_task": {"task_id": "task_1"},
     "list_tasks": {},
@@ -46,6 +47,7 @@ GOOD: dict[str, Json] = {
 }
 SCOPES = {
     "create_task": "tasks:write",
+    "create_tasks": "tasks:write",
     "update_task": "tasks:write",
     "complete_task": "tasks:write",
     "list_tasks": "tasks:read",
@@ -70,6 +72,10 @@ WRONG: list[tuple[str, Json, str]] = [
     ("create_task", {"idempotency_key": None}, "idempotency_key"),
     ("create_task", {"idempotency_key": "two words"}, "idempotency_key"),
     ("create_task", {"source": "admin"}, "source"),
+    ("create_tasks", {"tasks": []}, "tasks"),
+    ("create_tasks", {"tasks": [{"title": "Call Jane"}] * 51}, "tasks"),
+    ("create_tasks", {"tasks": {"title": "Call Jane"}}, "tasks"),
+    ("create_tasks", {"idempotency_key": "k"}, "idempotency_key"),
     ("update_task", {"status": "null"}, "status"),
     ("update_task", {"status": "done"}, "status"),
     ("update_task", {"status": "open", "completed_note": "x"}, "completed_note"),
