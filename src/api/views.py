@@ -75,17 +75,7 @@ class RequestView(View):
     @classmethod
     def of(cls, request: Request) -> Self:
         """Return what callers are shown of a request."""
-        return cls(
-            id=request.id,
-            status=request.status,
-            command=request.command,
-            task_id=request.task_id,
-            accepted_at=request.accepted_at,
-            finished_at=request.finished_at,
-            attempts=request.attempts,
-            error=Problem.model_validate(request.error) if request.error else None,
-            audit_event_id=request.audit_event_id,
-        )
+        return cls.model_validate(request, from_attributes=True)
 
 
 class RequestFound(View):
@@ -192,23 +182,11 @@ class AuditEventView(View):
     @classmethod
     def of(cls, event: AuditEvent) -> Self:
         """Return what callers are shown of an event."""
-        linked = event.linked_resource_type, event.linked_resource_id
-        return cls(
-            id=event.id,
-            occurred_at=event.occurred_at,
-            tenant_id=event.tenant_id,
-            action=event.action,
-            outcome=event.outcome,
-            actor=ActorView(id=event.actor_id, type=event.actor_type, name=event.actor_name),
-            source=event.source,
-            task_id=event.task_id,
-            previous_status=event.previous_status,
-            new_status=event.new_status,
-            requested_status=event.requested_status,
-            linked_resource=LinkedResource(type=linked[0], id=linked[1]) if linked[0] and linked[1] else None,
-            request_id=event.request_id,
-            error=AuditError(**event.error) if event.error else None,
-        )
+        actor = ActorView(id=event.actor_id, type=event.actor_type, name=event.actor_name)
+        type_, id_ = event.linked_resource_type, event.linked_resource_id
+        linked = LinkedResource(type=type_, id=id_) if type_ and id_ else None
+        same = {name: getattr(event, name) for name in cls.model_fields if name not in {"actor", "linked_resource"}}
+        return cls(actor=actor, linked_resource=linked, **same)
 
 
 class AuditEventPage(View):
