@@ -5,6 +5,7 @@ for their end for ever.
 """
 
 import asyncio
+from collections.abc import Sequence
 from http import HTTPStatus
 
 import orjson
@@ -68,11 +69,17 @@ class Protocol(HttpToolsProtocol):
         self._await_head()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header without the blanks behind its value, which the parser leaves there (RFC 9110, section 5.5)."""
-        super().on_header(name, value.rstrip(b" \t"))
+        """Take a header without the blanks behind its value, which the parser leaves there (RFC 9110, section 5.5).
+
+        What follows a body in chunks is left out: it would stand among the headers, past whatever looked at those.
+        """
+        if self._in_head:
+            super().on_header(name, value.rstrip(b" \t"))
 
     def on_headers_complete(self) -> None:
-        """Begin the request's body."""
+        """Begin the request's body; raises ValueError, which the parser turns into a refusal."""
+        if not _is_plain(self.parser.get_http_version(), self.headers):
+            raise ValueError("the head can be understood in two ways")
         super().on_headers_complete()
         self._in_head = False
         self._stop_waiting()
@@ -110,3 +117,12 @@ class Protocol(HttpToolsProtocol):
         )
         self.transport.write(head.encode() + body)
         self.transport.close()
+
+
+def _is_plain(version: str, headers: Sequence[tuple[bytes, bytes]]) -> bool:
+    """Tell whether a head names one host and one way to find the end of the body (RFC 9112, sections 3.2 and 6.1)."""
+    hosts = [value for name, value in headers if name == b"host"]
+    codings = [value.lower() for name, value in headers if name == b"transfer-encoding"]
+    if version == "1.1":
+        return len(hosts) == 1 and codings in ([], [b"chunked"])
+    return version == "1.0" and len(hosts) <= 1 and not codings

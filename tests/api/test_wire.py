@@ -45,6 +45,8 @@ def _lives(web: str) -> bool:
         ([b"Transfer-Encoding: chunked"], b"zz\r\n" + BODY + b"\r\n0\r\n\r\n"),
         ([b"Transfer-Encoding: chunked"], b"-d\r\n" + BODY + b"\r\n0\r\n\r\n"),
         ([b"Transfer-Encoding: chunked"], b"fffffffffffffffff\r\n" + BODY + b"\r\n0\r\n\r\n"),
+        ([b"Transfer-Encoding: gzip, chunked"], b"d\r\n" + BODY + b"\r\n0\r\n\r\n"),
+        ([b"Content-Length: 13", b"Host: baton"], BODY),
         ([b"X-Folded: a", b" b"], b""),
         ([b"X-Nul: a\0b"], b""),
         ([b"X Space: a"], b""),
@@ -70,6 +72,9 @@ def test_a_request_whose_end_is_in_doubt_is_refused_and_nothing_of_it_accepted(
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         b"GET /livez HTTP/9.9\r\n\r\n",
+        b"GET /livez\r\n\r\n",
+        b"GET /livez HTTP/1.1\r\nConnection: close\r\n\r\n",
+        b"POST /livez HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         b"GET /livez\nHost: baton\n\n",
         b"MAKE /v1/tasks HTTP/1.1\r\nHost: baton\r\n\r\n",
         b"get /livez HTTP/1.1\r\nHost: baton\r\n\r\n",
@@ -159,6 +164,16 @@ def test_what_follows_a_request_whose_body_is_refused_is_not_taken_for_another(a
     head = _post(api, b"Content-Length: 0", b"Content-Length: %d" % len(hidden))
 
     problem_of(parse(speak(web, head + hidden)), 400, "malformed_request")
+
+
+@pytest.mark.usefixtures("nothing_is_accepted")
+def test_what_follows_a_body_is_no_header(api: Api, web: str) -> None:
+    secret = f"Authorization: Bearer {api.token}".encode()
+    head = b"POST /v1/tasks HTTP/1.1\r\nHost: baton\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+    answer = parse(speak(web, head + b"d\r\n" + BODY + b"\r\n0\r\n" + secret + b"\r\n\r\n"))
+
+    problem_of(answer, 401, "unauthorized")
 
 
 @pytest.mark.usefixtures("nothing_is_accepted")
