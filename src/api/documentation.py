@@ -72,6 +72,7 @@ _WRITES = (
     errors.IdempotencyConflict,
     errors.InvalidStatusTransition,
     errors.PayloadTooLarge,
+    errors.UnsupportedMediaType,
     errors.QueueFull,
 )
 

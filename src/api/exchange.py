@@ -13,7 +13,7 @@ from pydantic import Field, field_validator
 
 from api.runtime import Runtime
 from core.commands import StrictModel
-from core.errors import FieldError, PayloadTooLarge, ResourceNotFound, ValidationFailed
+from core.errors import FieldError, ResourceNotFound, ValidationFailed
 from core.fields import NOT_NULL, Identifier
 
 _SECONDS = re.compile(r'("?)(\d+)\1', re.ASCII)
@@ -104,37 +104,6 @@ def _single(request: Request, header: str) -> str | None:
     if len(values) > 1:
         raise ValidationFailed([FieldError(header.replace("-", "_"), "The header is given twice, with two values")])
     return values.pop() if values else None
-
-
-async def read_body(request: Request, limit: int) -> bytes:
-    """Return the body.
-
-    Raises:
-        PayloadTooLarge: it has more bytes than the limit; no more than that was read.
-
-    """
-    message = f"A request body may have {limit:,} bytes at most."
-    declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared) > limit:
-        raise PayloadTooLarge(message)
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > limit:
-            raise PayloadTooLarge(message)
-    return bytes(body)
-
-
-async def _body(request: Request) -> bytes:
-    return await read_body(request, request.app.state.runtime.settings.max_body_bytes)
-
-
-async def _batch_body(request: Request) -> bytes:
-    return await read_body(request, request.app.state.runtime.settings.max_batch_bytes)
-
-
-Body = Annotated[bytes, Depends(_body)]
-BatchBody = Annotated[bytes, Depends(_batch_body)]
 
 
 class Waits(StrictModel):

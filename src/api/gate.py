@@ -15,7 +15,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.access import caller_from
-from api.exchange import read_body
+from api.bodies import read_body
 from api.inputs import refuse_repeated
 from api.problems import headers_of
 from core.errors import DomainError, Misdirected, Unavailable, ValidationFailed

@@ -42,12 +42,14 @@ def refuse(request: Request, error: DomainError, headers: Mapping[str, str] | No
 
 
 def headers_of(error: DomainError) -> dict[str, str]:
-    """Return the headers that a kind of error has: the challenge, or when to try again."""
+    """Return the headers that a kind of error has: the challenge, when to try again, or that nobody listens on."""
     headers = {}
     if (challenge := _challenge(error)) is not None:
         headers["WWW-Authenticate"] = f'Bearer realm="baton"{challenge}'
     if error.retry_after is not None:
         headers["Retry-After"] = str(error.retry_after)
+    if error.status == HTTPStatus.REQUEST_TIMEOUT:
+        headers["Connection"] = "close"
     return headers
 
 

@@ -1,6 +1,5 @@
 """Files that come in and go out in pieces: how one is named, read and written."""
 
-import asyncio
 import csv
 import io
 import json
@@ -9,6 +8,8 @@ from collections.abc import AsyncIterator, Sequence
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
+from api.bodies import pieces_of
+from api.protocol import RequestTimedOut
 from api.runtime import Runtime
 from core.errors import FieldError, ValidationFailed
 from core.imports.model import Import, ImportFormat
@@ -26,7 +27,6 @@ _FORMATS: dict[str, ImportFormat] = {
     "application/ndjson": "ndjson",
     "application/jsonl": "ndjson",
 }
-_SILENCE = 60.0  # seconds without a byte, after which a client is taken to have left
 
 
 def format_of(request: Request, named: ImportFormat | None) -> ImportFormat:
@@ -44,17 +44,12 @@ def format_of(request: Request, named: ImportFormat | None) -> ImportFormat:
     return format_
 
 
-async def pieces_of(request: Request) -> AsyncIterator[bytes]:
-    """Yield the body as it arrives; raises UploadCut where it ends early or nothing comes for a minute."""
-    body = request.stream()
+async def file_of(request: Request) -> AsyncIterator[bytes]:
+    """Yield a file as it arrives; raises UploadCut where it ends early or nothing comes for a minute."""
     try:
-        while True:
-            async with asyncio.timeout(_SILENCE):
-                piece = await anext(body, None)
-            if piece is None:
-                return
+        async for piece in pieces_of(request):
             yield piece
-    except (ClientDisconnect, TimeoutError) as error:
+    except (ClientDisconnect, RequestTimedOut) as error:
         raise UploadCut from error
 
 

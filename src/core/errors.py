@@ -118,6 +118,12 @@ class PayloadTooLarge(DomainError):
     code, status, title = "payload_too_large", 413, "The request body is too large"
 
 
+class UnsupportedMediaType(DomainError):
+    """The request body is compressed, and the service decompresses none (RFC 9110, section 15.5.16)."""
+
+    code, status, title = "unsupported_media_type", 415, "The request body cannot be read"
+
+
 class QueueFull(DomainError):
     """More writes are waiting than the service takes at a time; nothing was accepted."""
 

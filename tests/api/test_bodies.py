@@ -215,6 +215,20 @@ def test_a_member_that_is_given_twice_is_refused(api: Api, body: bytes, fields: 
 
 
 @pytest.mark.parametrize(("method", "path"), WRITES)
+@pytest.mark.parametrize("coding", ["gzip", "br", "zstd", "gzip, identity", "x"])
+def test_a_body_in_a_coding_is_refused_before_it_is_read(api: Api, method: str, path: str, coding: str) -> None:
+    response = api.send(method, path, content=b'{"title": "x"}', headers={"Content-Encoding": coding})
+
+    assert coding in problem_of(response, 415, "unsupported_media_type")["detail"]
+
+
+def test_the_coding_that_is_none_is_no_coding(api: Api) -> None:
+    response = api.send("POST", "/v1/tasks", content=b"{}", headers={"Content-Encoding": "Identity"})
+
+    assert refused_fields(response) == {"title"}
+
+
+@pytest.mark.parametrize(("method", "path"), WRITES)
 @pytest.mark.parametrize("declared", [True, False], ids=["declared", "chunked"])
 def test_a_body_of_two_megabytes_is_too_large(api: Api, method: str, path: str, declared: bool) -> None:  # noqa: FBT001
     body = b'{"title": "' + b"x" * 2_000_000 + b'"}'

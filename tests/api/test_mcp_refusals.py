@@ -253,6 +253,12 @@ def test_a_body_that_is_too_large_is_refused_whether_it_says_so_or_not(url: str,
         assert refusal_of(response)["code"] == "payload_too_large"
 
 
+def test_a_message_in_a_coding_is_refused(url: str, token: str) -> None:
+    response = post(url, token, message("ping"), {"content-encoding": "gzip"})
+    assert response.status_code == 415
+    assert refusal_of(response)["code"] == "unsupported_media_type"
+
+
 @pytest.mark.parametrize("host", ["attacker.example", "localhost.attacker.example:80", "127.0.0.1.attacker.example"])
 def test_a_host_by_which_nobody_may_call_is_refused_with_what_to_set(url: str, token: str, host: str) -> None:
     response = post(url, token, message("ping"), {"host": host})

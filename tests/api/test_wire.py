@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from api import bodies
 from api.app import create_app
 from api.protocol import Protocol
 from core.settings import Settings
@@ -138,6 +139,18 @@ def test_a_connection_whose_request_does_not_come_is_closed(settings: Settings, 
     *before, last = answers.rpartition(b"HTTP/1.1 408")
     assert (b'{"status":"ok"}' in before[0]) == (b"livez HTTP/1.1\r\nHost" in sent)
     problem_of(parse(before[1] + last), 408, "request_timeout")
+
+
+@pytest.mark.usefixtures("nothing_is_accepted")
+@pytest.mark.parametrize("sent", [b"", BODY[:-1]], ids=repr)
+def test_a_write_whose_body_does_not_come_is_refused(
+    settings: Settings, api: Api, sent: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bodies, "_SILENCE_SECONDS", 0.2)
+    with running(create_app(settings)) as url:
+        answer = parse(speak(url, _post(api, b"Content-Length: 13").replace(b"Connection: close\r\n", b"") + sent))
+
+    problem_of(answer, 408, "request_timeout")
 
 
 def test_a_long_answer_is_not_cut_by_the_bound_on_headers(settings: Settings, api: Api, worker: Worker) -> None:

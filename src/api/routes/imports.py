@@ -11,7 +11,7 @@ from api.access import TaskWriter
 from api.answers import found
 from api.documentation import read_operation, rejects_operation, upload_operation
 from api.exchange import NO_PARAMETERS, CurrentExchange, Exchange
-from api.transfers import MEDIA_TYPES, format_of, pieces_of, rejects_of
+from api.transfers import MEDIA_TYPES, file_of, format_of, rejects_of
 from api.views import ImportFound, ImportPage, ImportView
 from core.commands import StrictModel
 from core.fields import NOT_NULL, Identifier
@@ -55,11 +55,11 @@ async def create_import(
     """Queue the creation of a task for each row of a CSV or NDJSON file; answers 202 when all of it is committed."""
     format_, key = format_of(request, query.format), exchange.idempotency_key
     if key is not None and (known := await _by_key(exchange, caller, key)):
-        async for _ in pieces_of(request):  # a client that is still sending would not read the answer
+        async for _ in file_of(request):  # a client that is still sending would not read the answer
             pass
         return _import(exchange, known, HTTPStatus.ACCEPTED, replayed=True)
     begun = Begun(id=new_id("imp"), format=format_, dry_run=query.dry_run, idempotency_key=key)
-    await exchange.runtime.uploads.receive(caller, begun, pieces_of(request))
+    await exchange.runtime.uploads.receive(caller, begun, file_of(request))
     return _import(exchange, await _get(exchange, caller, begun.id), HTTPStatus.ACCEPTED)
 
 
@@ -80,7 +80,7 @@ async def resume_import(
     begun = await exchange.runtime.reader.run(lambda connection: get_begun(connection, caller.tenant_id, import_id))
     if upload_offset != begun.offset:
         raise wrong_offset(begun.offset)
-    await exchange.runtime.uploads.receive(caller, begun, pieces_of(request))
+    await exchange.runtime.uploads.receive(caller, begun, file_of(request))
     return _import(exchange, await _get(exchange, caller, import_id), HTTPStatus.ACCEPTED)
 
 

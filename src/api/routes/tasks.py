@@ -10,9 +10,10 @@ from starlette.convertors import StringConvertor, register_url_convertor
 from api.access import TaskReader, TaskWriter
 from api.answers import batch_written, found, tagged, task_tag, written
 from api.batches import Batch, CommandBatch, parse_named
+from api.bodies import BatchBody, Body
 from api.documentation import batch_operation, read_operation, write_operation
 from api.examples import CREATE_TASK, UPDATE_TASK
-from api.exchange import NO_PARAMETERS, BatchBody, Body, CurrentExchange, Waits
+from api.exchange import NO_PARAMETERS, CurrentExchange, Waits
 from api.inputs import parse_arguments, parse_batch_key, parse_command, parse_members
 from api.reads import get_task_and_pending, settle
 from api.views import RequestView, TaskFound, TaskPage
