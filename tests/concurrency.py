@@ -17,7 +17,7 @@ from core.settings import Settings
 
 T = TypeVar("T")
 
-_PATIENCE_SECONDS = 30.0
+_PATIENCE_SECONDS = 120.0
 
 
 def at_once(works: Sequence[Callable[[], T]]) -> list[T]:
@@ -40,7 +40,7 @@ def beside(work: Callable[[], T]) -> Iterator[Future[T]]:
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    """Return once the condition holds; raises TimeoutError when it does not within 30 s."""
+    """Return once the condition holds; raises TimeoutError when it does not within two minutes."""
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while not condition():
         if time.monotonic() > deadline:
@@ -49,7 +49,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 
 async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
-    """Return once the condition holds; raises TimeoutError when it does not within 30 s."""
+    """Return once the condition holds; raises TimeoutError when it does not within two minutes."""
     async with asyncio.timeout(_PATIENCE_SECONDS):
         while not await condition():  # noqa: ASYNC110 (what is waited for is in another process)
             await asyncio.sleep(0.01)

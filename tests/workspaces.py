@@ -60,7 +60,7 @@ class Workspace:
         """Create a task, execute it, and return its id."""
         (receipt,) = self.accept(CreateTask(title=title, **members))
         self.execute(receipt)
-        return receipt.task_id
+        return receipt.target_id
 
     def update(self, task_id: str, *statuses: str | None, **rest: Any) -> list[Receipt]:
         """Accept one update of the task for each status."""
@@ -105,7 +105,7 @@ class Workspace:
     def request(self, receipt: Receipt) -> Request:
         with self.connection.cursor(row_factory=class_row(Request)) as cursor:
             found = cursor.execute(
-                "SELECT id, status, command, task_id, accepted_at, finished_at, attempts, error, seq"
+                "SELECT id, status, command, target_type, target_id, accepted_at, finished_at, attempts, error, seq"
                 " FROM requests WHERE (tenant_id, id) = (%s, %s)",
                 (self.tenant_id, receipt.request_id),
             ).fetchone()
@@ -120,7 +120,7 @@ class Workspace:
         with self.connection.cursor(row_factory=class_row(AuditEvent)) as cursor:
             return cursor.execute(
                 f"SELECT {', '.join(AuditEvent.__dataclass_fields__)} FROM audit_events"
-                " WHERE tenant_id = %s AND (%s::text IS NULL OR task_id = %s) ORDER BY seq",
+                " WHERE tenant_id = %s AND (%s::text IS NULL OR target_id = %s) ORDER BY seq",
                 (self.tenant_id, task_id, task_id),
             ).fetchall()
 

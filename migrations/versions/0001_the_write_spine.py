@@ -25,7 +25,8 @@ def upgrade() -> None:
         sa.Column("actor_type", sa.Text(), nullable=False),
         sa.Column("actor_name", sa.Text(), nullable=False),
         sa.Column("source", sa.Text(), nullable=False),
-        sa.Column("task_id", ID, nullable=False),
+        sa.Column("target_type", sa.Text(), nullable=False),
+        sa.Column("target_id", ID, nullable=False),
         sa.Column("previous_status", sa.Text(), nullable=True),
         sa.Column("new_status", sa.Text(), nullable=True),
         sa.Column("requested_status", sa.Text(), nullable=True),
@@ -37,7 +38,7 @@ def upgrade() -> None:
         sa.CheckConstraint("outcome IN ('applied', 'unchanged', 'failed')", name="outcome"),
         sa.PrimaryKeyConstraint("tenant_id", "id", name="audit_events_pkey"),
     )
-    op.create_index("audit_events_by_task", "audit_events", ["tenant_id", "task_id", "seq"])
+    op.create_index("audit_events_by_target", "audit_events", ["tenant_id", "target_type", "target_id", "seq"])
     op.create_index("audit_events_by_time", "audit_events", ["tenant_id", "occurred_at", "seq"])
     op.create_table(
         "requests",
@@ -47,7 +48,8 @@ def upgrade() -> None:
         sa.Column("lane", sa.Text(), nullable=False),
         sa.Column("command", sa.Text(), nullable=False),
         sa.Column("payload", JSONB(), nullable=False),
-        sa.Column("task_id", ID, nullable=False),
+        sa.Column("target_type", sa.Text(), nullable=False),
+        sa.Column("target_id", ID, nullable=False),
         sa.Column("actor_id", ID, nullable=False),
         sa.Column("actor_type", sa.Text(), nullable=False),
         sa.Column("actor_name", sa.Text(), nullable=False),
@@ -94,9 +96,9 @@ def upgrade() -> None:
         postgresql_where=sa.text("finished_at IS NULL AND sent_at IS NOT NULL"),
     )
     op.create_index(
-        "requests_queued_by_task",
+        "requests_queued_by_target",
         "requests",
-        ["tenant_id", "task_id", "seq"],
+        ["tenant_id", "target_type", "target_id", "seq"],
         postgresql_where=sa.text("status = 'queued'"),
     )
     op.create_table(

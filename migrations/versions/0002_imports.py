@@ -37,7 +37,7 @@ def upgrade() -> None:
         sa.Column("finished_at", TIME, nullable=True),
         sa.CheckConstraint("(error IS NOT NULL) = (state = 'failed')", name="error"),
         sa.CheckConstraint(
-            "finished_at IS NOT NULL OR state IN ('receiving', 'running', 'canceled')", name="finished_at"
+            "state = 'canceled' OR (finished_at IS NOT NULL) = (state IN ('completed', 'failed'))", name="finished_at"
         ),
         sa.CheckConstraint("format IN ('csv', 'ndjson')", name="format"),
         sa.CheckConstraint("state IN ('receiving', 'running', 'completed', 'canceled', 'failed')", name="state"),

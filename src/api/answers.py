@@ -48,7 +48,7 @@ def batch_written(exchange: Exchange, results: BatchResults) -> Response:
 
 
 def _accepted(result: Written, headers: dict[str, str]) -> Response:
-    view = Accepted(task=TaskReference(id=result.receipt.task_id), request_id=result.receipt.request_id)
+    view = Accepted(task=TaskReference(id=result.receipt.target_id), request_id=result.receipt.request_id)
     return Response(view.model_dump_json(), HTTPStatus.ACCEPTED, {**headers, "Retry-After": "1"}, _JSON)
 
 

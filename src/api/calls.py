@@ -85,7 +85,7 @@ async def submit(call: Call, command: Command, key: str | None) -> TaskChanged |
         written = await write(call.runtime, submission, wait)
     request_id = written.receipt.request_id
     if written.task is None:
-        return Accepted(task=Reference(id=written.receipt.task_id), request_id=request_id)
+        return Accepted(task=Reference(id=written.receipt.target_id), request_id=request_id)
     return TaskChanged(task=written.task, request_id=request_id)
 
 

@@ -65,7 +65,8 @@ class RequestView(View):
     id: str
     status: RequestStatus
     command: str
-    task_id: str
+    target: "TargetView"
+    task_id: str | None
     accepted_at: datetime
     finished_at: datetime | None
     attempts: int
@@ -75,7 +76,8 @@ class RequestView(View):
     @classmethod
     def of(cls, request: Request) -> Self:
         """Return what callers are shown of a request."""
-        return cls.model_validate(request, from_attributes=True)
+        target = TargetView(type=request.target_type, id=request.target_id)
+        return cls(target=target, **{name: getattr(request, name) for name in cls.model_fields if name != "target"})
 
 
 class RequestFound(View):
@@ -138,6 +140,13 @@ class ImportPage(View):
     request_id: str
 
 
+class TargetView(View):
+    """What a write is about: a task, or a resource of the CRM directory."""
+
+    type: str
+    id: str
+
+
 class ActorView(View):
     """Who acted, as it was called then."""
 
@@ -171,7 +180,8 @@ class AuditEventView(View):
     outcome: Outcome
     actor: ActorView
     source: Source
-    task_id: str
+    target: TargetView
+    task_id: str | None
     previous_status: str | None
     new_status: str | None
     requested_status: str | None
@@ -183,10 +193,12 @@ class AuditEventView(View):
     def of(cls, event: AuditEvent) -> Self:
         """Return what callers are shown of an event."""
         actor = ActorView(id=event.actor_id, type=event.actor_type, name=event.actor_name)
+        target = TargetView(type=event.target_type, id=event.target_id)
         type_, id_ = event.linked_resource_type, event.linked_resource_id
         linked = LinkedResource(type=type_, id=id_) if type_ and id_ else None
-        same = {name: getattr(event, name) for name in cls.model_fields if name not in {"actor", "linked_resource"}}
-        return cls(actor=actor, linked_resource=linked, **same)
+        own = {"actor", "target", "linked_resource"}
+        same = {name: getattr(event, name) for name in cls.model_fields if name not in own}
+        return cls(actor=actor, target=target, linked_resource=linked, **same)
 
 
 class AuditEventPage(View):

@@ -119,7 +119,7 @@ async def _wait_for_requests(runtime: Runtime, tenant_id: str, request_ids: Sequ
 
 
 async def _tasks_of(runtime: Runtime, tenant_id: str, requests: _Requests) -> Mapping[str, Task]:
-    task_ids = [request.task_id for request in requests.values() if request.status == "succeeded"]
+    task_ids = [each.task_id for each in requests.values() if each.task_id and each.status == "succeeded"]
     if not task_ids:
         return {}
     found = await runtime.reader.run(lambda connection: get_tasks(connection, tenant_id, task_ids))
@@ -134,4 +134,4 @@ def _outcome(answer: Receipt | DomainError, requests: _Requests, tasks: Mapping[
         return Written(answer)
     if request.error is not None:
         return Written(answer, error=request.error)
-    return Written(answer, tasks[answer.task_id])
+    return Written(answer, tasks[answer.target_id])

@@ -33,13 +33,16 @@ class Submission:
     import_id: str | None = None
     import_line: int | None = None
     request_id: str = field(default_factory=lambda: new_id("req"))
-    task_id: str = field(init=False)
+    target_type: str = field(init=False)
+    target_id: str = field(init=False)
     payload: str = field(init=False)
     fingerprint: bytes = field(init=False)
 
     def __post_init__(self) -> None:
         """Settle what is made of the command once, so that a commit can be tried again."""
-        object.__setattr__(self, "task_id", self.command.target_id())
+        target_type, target_id = self.command.target(self.request_id)
+        object.__setattr__(self, "target_type", target_type)
+        object.__setattr__(self, "target_id", target_id)
         payload = self.command.payload()
         object.__setattr__(self, "payload", payload)
         object.__setattr__(self, "fingerprint", self.command.fingerprint(payload))
@@ -53,7 +56,7 @@ class Receipt:
     """
 
     request_id: str
-    task_id: str
+    target_id: str
     accepted_at: datetime | None
     replayed: bool = False
 
@@ -64,7 +67,8 @@ _COLUMNS = (
     "lane",
     "command",
     "payload",
-    "task_id",
+    "target_type",
+    "target_id",
     "actor_id",
     "actor_type",
     "actor_name",
@@ -90,7 +94,7 @@ _ACCEPT: LiteralString = f"""
 """
 _COPY: LiteralString = f"COPY requests ({_NAMES}, sent_at) FROM STDIN"
 _FIND: LiteralString = """
-    SELECT tenant_id, idempotency_key, id, task_id, fingerprint
+    SELECT tenant_id, idempotency_key, id, target_id, fingerprint
     FROM requests JOIN unnest(%s::text[], %s::text[]) AS named (tenant_id, idempotency_key)
     USING (tenant_id, idempotency_key)
 """
@@ -104,7 +108,8 @@ def _row(submission: Submission) -> dict[str, Any]:
         "lane": submission.lane,
         "command": command.kind,
         "payload": orjson.Fragment(submission.payload),
-        "task_id": submission.task_id,
+        "target_type": submission.target_type,
+        "target_id": submission.target_id,
         "actor_id": caller.actor.id,
         "actor_type": caller.actor.type,
         "actor_name": caller.actor.name,
@@ -127,7 +132,7 @@ async def accept(connection: AsyncConnection[Any], submissions: Sequence[Submiss
     refused = [each for each in submissions if each.request_id not in accepted]
     known = await _known(connection, refused) if refused else {}
     return [
-        Receipt(each.request_id, each.task_id, accepted[each.request_id])
+        Receipt(each.request_id, each.target_id, accepted[each.request_id])
         if each.request_id in accepted
         else _answer_again(each, known)
         for each in submissions
@@ -152,22 +157,22 @@ _Known = dict[tuple[str, str], tuple[str, str, bytes]]
 
 
 async def _known(connection: AsyncConnection[Any], submissions: Sequence[Submission]) -> _Known:
-    """Return what is stored under the keys of the submissions: request id, task id, fingerprint."""
+    """Return what is stored under the keys of the submissions: request id, target id, fingerprint."""
     keyed = [(each.caller.tenant_id, each.idempotency_key) for each in submissions if each.idempotency_key]
     if not keyed:
         return {}
     tenants, keys = (list(column) for column in zip(*keyed, strict=True))
     rows = await connection.execute(_FIND, (tenants, keys))
-    return {(tenant, key): (id_, task_id, bytes(mark)) for tenant, key, id_, task_id, mark in await rows.fetchall()}
+    return {(tenant, key): (id_, target_id, bytes(mark)) for tenant, key, id_, target_id, mark in await rows.fetchall()}
 
 
 def _answer_again(submission: Submission, known: _Known) -> Receipt | DomainError:
-    mine = Receipt(submission.request_id, submission.task_id, None)
+    mine = Receipt(submission.request_id, submission.target_id, None)
     if submission.idempotency_key is None:  # the id itself is taken: an earlier try of this commit went through
         return mine
-    request_id, task_id, fingerprint = known[submission.caller.tenant_id, submission.idempotency_key]
+    request_id, target_id, fingerprint = known[submission.caller.tenant_id, submission.idempotency_key]
     if request_id == submission.request_id:
         return mine
     if fingerprint == submission.fingerprint:
-        return Receipt(request_id, task_id, None, replayed=True)
+        return Receipt(request_id, target_id, None, replayed=True)
     return IdempotencyConflict("This idempotency key was used before, for another command.")

@@ -44,7 +44,8 @@ class AuditEvent:
     actor_type: ActorType
     actor_name: str
     source: Source
-    task_id: str
+    target_type: str
+    target_id: str
     previous_status: str | None
     new_status: str | None
     requested_status: str | None
@@ -52,6 +53,11 @@ class AuditEvent:
     linked_resource_id: str | None
     request_id: str
     error: dict[str, Any] | None
+
+    @property
+    def task_id(self) -> str | None:
+        """Id of the task that the request was about, if it was about one."""
+        return self.target_id if self.target_type == "task" else None
 
 
 _COLUMNS = tuple(AuditEvent.__dataclass_fields__)
@@ -72,7 +78,8 @@ class AuditEventRow(Row):
     actor_type: Mapped[str]
     actor_name: Mapped[str]
     source: Mapped[str]
-    task_id: Mapped[str] = mapped_column(ID)
+    target_type: Mapped[str]
+    target_id: Mapped[str] = mapped_column(ID)
     previous_status: Mapped[str | None]
     new_status: Mapped[str | None]
     requested_status: Mapped[str | None]
@@ -86,7 +93,7 @@ class AuditEventRow(Row):
         CheckConstraint("outcome IN ('applied', 'unchanged', 'failed')", name="outcome"),
         CheckConstraint("(error IS NOT NULL) = (outcome = 'failed')", name="error"),
         Index("audit_events_by_time", "tenant_id", "occurred_at", "seq"),
-        Index("audit_events_by_task", "tenant_id", "task_id", "seq"),
+        Index("audit_events_by_target", "tenant_id", "target_type", "target_id", "seq"),
     )
 
 
@@ -100,7 +107,7 @@ _NEWEST_FIRST = Keyset(("occurred_at", "seq"), descending=True)
 _AS_IT_HAPPENED = Keyset(("seq",), descending=False)
 
 _CONDITIONS: dict[str, LiteralString] = {
-    "task_id": "task_id = %(task_id)s",
+    "task_id": "target_type = 'task' AND target_id = %(task_id)s",
     # The primary key finds a request's event, because the two share a suffix.
     "request_id": "request_id = %(request_id)s AND id = 'aud_' || split_part(%(request_id)s, '_', 2)",
     "actor_id": "actor_id = %(actor_id)s",

@@ -1,5 +1,6 @@
 """What a caller may ask to change: the base of every command, and the registry of their kinds."""
 
+from collections.abc import Collection
 from hashlib import sha256
 from typing import Any, ClassVar
 
@@ -45,9 +46,13 @@ class Command(StrictModel):
         """Type and id of the resource that the command names itself."""
         return None
 
-    def target_id(self) -> str:
-        """Return the id of the task that the command is about, a new one where it makes the task."""
+    def target(self, request_id: str) -> tuple[str, str]:
+        """Return type and id of what the command is about, and in whose line it waits; a new id where it makes it."""
         raise NotImplementedError
+
+    def references(self) -> Collection[tuple[str, str]]:
+        """Return type and id of what must exist beside the target: its handler is told which of it does."""
+        return () if self.linked_resource is None else (self.linked_resource,)
 
     def payload(self) -> str:
         """Return the members that the caller gave, as JSON; equal commands give equal texts."""

@@ -1,6 +1,6 @@
 """Deciding a batch: each request's command by its handler, in order, over one identity map. No I/O."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -13,7 +13,7 @@ from core.errors import DomainError, InternalError
 from core.handlers import HANDLERS, Context, Decision, State
 from core.ids import sibling_id
 from core.queued import Finish, QueuedRequest
-from core.tasks.model import Task
+from core.records import Record, Target
 from core.tenancy.model import Actor
 
 RunsLeft = Callable[[QueuedRequest], bool]
@@ -25,15 +25,30 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """A request and its command, or why this release cannot read it."""
+
+    request: QueuedRequest
+    command: Command | None = None
+    error: Exception | None = None
+
+    def references(self) -> Iterator[Target]:
+        """Yield what must exist for the command beside its target."""
+        if self.command is not None:
+            for reference in self.command.references():
+                yield Target(self.request.tenant_id, *reference)
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
-    """What came of one request: the task before and after, or the error that finishes it.
+    """What came of one request: its target before, and what was decided, or the error that finishes it.
 
     `command` is None where this release cannot read it.
     """
 
     request: QueuedRequest
     command: Command | None
-    before: Task | None
+    before: Record | None
     decided_at: datetime
     decision: Decision | None = None
     error: DomainError | None = None
@@ -48,6 +63,7 @@ class Verdict:
         """Return the event that the audit trail keeps."""
         request, decision, error = self.request, self.decision, self.error
         previous_status = self.before.status if self.before else None
+        after = decision.record if decision and decision.record.target == request.target else self.before
         link_type, link_id = self._linked_resource() or (None, None)
         return AuditEvent(
             tenant_id=request.tenant_id,
@@ -59,9 +75,10 @@ class Verdict:
             actor_type=request.actor_type,
             actor_name=request.actor_name,
             source=request.source,
-            task_id=request.task_id,
+            target_type=request.target_type,
+            target_id=request.target_id,
             previous_status=previous_status,
-            new_status=decision.task.status if decision else previous_status,
+            new_status=after.status if after else None,
             requested_status=self.command.requested_status if self.command else None,
             linked_resource_type=link_type,
             linked_resource_id=link_id,
@@ -75,12 +92,10 @@ class Verdict:
         return self.command.action if self.command else self.request.command
 
     def _linked_resource(self) -> tuple[str, str] | None:
-        task = self.decision.task if self.decision else self.before
-        if task is None:
-            return self.command.linked_resource if self.command else None
-        if task.related_resource_type is None or task.related_resource_id is None:
-            return None
-        return task.related_resource_type, task.related_resource_id
+        record = self.decision.record if self.decision else self.before
+        if record is not None:
+            return record.linked_resource
+        return self.command.linked_resource if self.command else None
 
 
 @dataclass(slots=True)
@@ -90,57 +105,60 @@ class Decided:
     verdicts: list[Verdict] = field(default_factory=list)
     postponed: list[QueuedRequest] = field(default_factory=list)
 
-    def changed_tasks(self) -> list[Task]:
-        """Return each task that the batch made or changed, as it is in the end."""
+    def changed(self) -> list[Record]:
+        """Return each record that the batch made or changed, as it is in the end."""
         changed = {
-            verdict.request.task: verdict.decision.task
+            verdict.decision.record.target: verdict.decision.record
             for verdict in self.verdicts
             if verdict.decision and verdict.decision.outcome == "applied"
         }
         return list(changed.values())
 
 
-def parse(request: QueuedRequest) -> Command:
-    """Return the command of a request; raises where its kind or payload is not one of this release."""
-    return COMMANDS[request.command].model_validate(request.payload)
+def read(request: QueuedRequest) -> Asked:
+    """Read the command of a request, without judging it."""
+    try:
+        return Asked(request, COMMANDS[request.command].model_validate(request.payload))
+    except Exception as error:  # noqa: BLE001 (whatever is wrong with it, the request must end)
+        return Asked(request, error=error)
 
 
-def decide(queued: Sequence[QueuedRequest], state: State, now: datetime, *, runs_left: RunsLeft) -> Decided:
+def decide(asked: Sequence[Asked], state: State, now: datetime, *, runs_left: RunsLeft) -> Decided:
     """Decide requests in order.
 
     A handler that raises a DomainError fails its own request. One that crashes is run again later while it has
-    runs left, and with it wait the later requests of the same task; then it fails with internal_error.
+    runs left, and with it wait the later requests of the same line; then it fails with internal_error.
     """
     decided = Decided()
-    waiting: set[tuple[str, str]] = set()
-    for position, request in enumerate(queued):
-        if request.task in waiting:
+    waiting: set[Target] = set()
+    for position, each in enumerate(asked):
+        target = each.request.target
+        if target in waiting:
             continue
         # A microsecond apart, so that the trail of a batch has an order by time as well.
-        verdict = _decide_one(request, state, now + timedelta(microseconds=position), runs_left)
+        verdict = _decide_one(each, state, now + timedelta(microseconds=position), runs_left)
         if verdict is None:
-            waiting.add(request.task)
-            decided.postponed.append(request)
+            waiting.add(target)
+            decided.postponed.append(each.request)
             continue
         decided.verdicts.append(verdict)
         if verdict.decision:
-            state.tasks[request.task] = verdict.decision.task
+            state.records[verdict.decision.record.target] = verdict.decision.record
     return decided
 
 
-def refuse(request: QueuedRequest, state: State, now: datetime, error: DomainError) -> Decided:
+def refuse(asked: Asked, state: State, now: datetime, error: DomainError) -> Decided:
     """Finish a request as failed without running it."""
-    return Decided([Verdict(request, _readable(request), state.tasks.get(request.task), now, error=error)])
+    return Decided([Verdict(asked.request, asked.command, state.records.get(asked.request.target), now, error=error)])
 
 
-def _decide_one(request: QueuedRequest, state: State, now: datetime, runs_left: RunsLeft) -> Verdict | None:
-    before = state.tasks.get(request.task)
+def _decide_one(asked: Asked, state: State, now: datetime, runs_left: RunsLeft) -> Verdict | None:
+    request, command = asked.request, asked.command
+    before = state.records.get(request.target)
     actor = Actor(request.actor_id, request.actor_type, request.actor_name)
-    context = Context(request.tenant_id, request.task_id, actor, request.source, now)
-    command: Command | None = None
+    context = Context(request.id, request.target, actor, request.source, now)
     try:
-        command = parse(request)
-        decision = HANDLERS[type(command)](command, state, context)
+        decision = _handle(asked, state, context)
     except DomainError as error:
         return Verdict(request, command, before, now, error=error)
     except Exception:
@@ -151,8 +169,7 @@ def _decide_one(request: QueuedRequest, state: State, now: datetime, runs_left: 
     return Verdict(request, command, before, now, decision)
 
 
-def _readable(request: QueuedRequest) -> Command | None:
-    try:
-        return parse(request)
-    except Exception:  # noqa: BLE001 (whatever is wrong with it, the request must end)
-        return None
+def _handle(asked: Asked, state: State, context: Context) -> Decision:
+    if asked.command is None:
+        raise asked.error or LookupError(asked.request.command)
+    return HANDLERS[type(asked.command)](asked.command, state, context)

@@ -1,11 +1,11 @@
 """Execution: the batch transaction. Lock, load, decide, write, audit, finish, and commit once.
 
-Two executions that touch one task never run at once and never out of order: each locks *all* queued requests of the
-tasks that it touches, in the order of their places in line, and then the tasks. Both see the first of the requests,
-so one waits for the other; where a front end committed late and they do not, they meet at the task.
+Two executions that touch one target never run at once and never out of order: each locks *all* queued requests of the
+targets that it touches, in the order of their places in line, and then the targets. Both see the first of the
+requests, so one waits for the other; where a front end committed late and they do not, they meet at the target.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -17,15 +17,18 @@ from psycopg import Connection
 
 from core.audit import append_events
 from core.crm.queries import existing
-from core.decisions import Decided, decide, refuse
+from core.decisions import Asked, Decided, decide, read, refuse
 from core.errors import DomainError, InternalError
 from core.handlers import State
 from core.imports.tallies import tell_imports
 from core.queue import Batch
 from core.queued import QueuedRequest, count_runs, finish_requests, lock_queued, put_off
-from core.tasks.queries import load_tasks, save_tasks
+from core.tasks.queries import TASKS
 
 log = structlog.get_logger(__name__)
+
+STORES = (TASKS,)
+"""What commands may make and change, in the order in which it is locked and written."""
 
 _POISON = InternalError("The command could not be written, and was set aside so that others can be.")
 _DEADLY = InternalError("The command was given up: each worker that ran it died.")
@@ -74,7 +77,7 @@ class Execution:
         self._max_attempts = max_attempts
 
     def run(self, batch: Batch) -> Executed:
-        """Execute the requests of a batch and whatever else is queued for their tasks, in one transaction.
+        """Execute the requests of a batch and whatever else is queued for their targets, in one transaction.
 
         Where these take too long, the first half of them. One that takes too long by itself is run again later.
         """
@@ -138,8 +141,9 @@ class Execution:
 
     def _apply(self, queued: list[QueuedRequest], *, runs: int = 1) -> list[QueuedRequest]:
         """Decide and write; `runs` is what this adds to the attempts, 0 where it was counted beforehand."""
-        state, now = self._load(queued)
-        decided = decide(queued, state, now, runs_left=lambda request: request.attempts + runs < self._max_attempts)
+        asked = [read(request) for request in queued]
+        state, now = self._load(asked)
+        decided = decide(asked, state, now, runs_left=lambda request: request.attempts + runs < self._max_attempts)
         return self._write(decided, runs=runs)
 
     def _apply_halving(self, queued: list[QueuedRequest], *, runs: int = 1) -> list[QueuedRequest]:
@@ -156,8 +160,8 @@ class Execution:
         middle = len(queued) // 2
         finished = self._apply_halving(queued[:middle], runs=runs)
         done = {request.id for request in finished}
-        waiting = {request.task for request in queued[:middle] if request.id not in done}
-        rest = [request for request in queued[middle:] if request.task not in waiting]
+        waiting = {request.target for request in queued[:middle] if request.id not in done}
+        rest = [request for request in queued[middle:] if request.target not in waiting]
         return finished + (self._apply_halving(rest, runs=runs) if rest else [])
 
     def _apply_suspect(self, queued: list[QueuedRequest]) -> list[QueuedRequest]:
@@ -173,22 +177,29 @@ class Execution:
         return []
 
     def _refuse(self, request: QueuedRequest, error: DomainError, *, runs: int) -> list[QueuedRequest]:
-        state, now = self._load([request])
-        return self._write(refuse(request, state, now, error), runs=runs)
+        asked = read(request)
+        state, now = self._load([asked])
+        return self._write(refuse(asked, state, now, error), runs=runs)
 
-    def _load(self, queued: Sequence[QueuedRequest]) -> tuple[State, datetime]:
+    def _load(self, asked: Sequence[Asked]) -> tuple[State, datetime]:
         """Load what the commands name, in statements that begin after the locks are held; the time is Postgres's."""
-        tasks = load_tasks(self._connection, {request.task for request in queued})
-        resources = existing(self._connection, set(_references(queued)))
+        state = State()
+        targets = {each.request.target for each in asked}
+        for store in STORES:
+            if named := {target for target in targets if target.type in store.types}:
+                state.records |= {record.target: record for record in store.load(self._connection, named)}
+        state.existing = existing(self._connection, {target for each in asked for target in each.references()})
         row = self._connection.execute("SELECT statement_timestamp()").fetchone()
         (now,) = cast("tuple[datetime]", row)
-        return State({(task.tenant_id, task.id): task for task in tasks}, resources), now
+        return state, now
 
     def _write(self, decided: Decided, *, runs: int) -> list[QueuedRequest]:
         """Write a batch, one statement for each table whatever its size; return the requests that it finished."""
         with self._connection.pipeline():  # nothing is read, so that one round trip does for all of them
-            if changed := decided.changed_tasks():
-                save_tasks(self._connection, changed)
+            changed = decided.changed()
+            for store in STORES:
+                if records := [record for record in changed if isinstance(record, store.record)]:
+                    store.save(self._connection, records)
             if decided.verdicts:
                 append_events(self._connection, [verdict.audit_event() for verdict in decided.verdicts])
                 finish_requests(self._connection, [verdict.finish() for verdict in decided.verdicts], runs=runs)
@@ -196,13 +207,6 @@ class Execution:
             if decided.postponed:
                 count_runs(self._connection, decided.postponed, runs)
         return [verdict.request for verdict in decided.verdicts]
-
-
-def _references(queued: Sequence[QueuedRequest]) -> Iterator[tuple[str, str, str]]:
-    for request in queued:
-        type_, id_ = request.payload.get("related_resource_type"), request.payload.get("related_resource_id")
-        if type_ and id_:
-            yield request.tenant_id, type_, id_
 
 
 def _without(batch: Batch, reached: Sequence[QueuedRequest]) -> Batch:

@@ -6,9 +6,11 @@ from datetime import datetime
 from typing import Literal, TypeVar
 
 from core.commands import Command
-from core.tasks.model import Source, Task
+from core.records import Record, Target
+from core.tasks.model import Source
 from core.tenancy.model import Actor
 
+R = TypeVar("R")
 Outcome = Literal["applied", "unchanged"]
 
 
@@ -16,26 +18,41 @@ Outcome = Literal["applied", "unchanged"]
 class Context:
     """The circumstances of one command; `now` is the instant at which its batch is decided."""
 
-    tenant_id: str
-    task_id: str
+    request_id: str
+    target: Target
     actor: Actor
     source: Source
     now: datetime
 
+    @property
+    def tenant_id(self) -> str:
+        """The workspace in which the command acts."""
+        return self.target.tenant_id
+
 
 @dataclass(slots=True)
 class State:
-    """What the commands of a batch name, as loaded: tasks by (tenant, id) and the related resources that exist."""
+    """What the commands of a batch name, as loaded: their targets' records, and which of the rest exists."""
 
-    tasks: dict[tuple[str, str], Task] = field(default_factory=dict)
-    resources: Collection[tuple[str, str, str]] = frozenset()
+    records: dict[Target, Record] = field(default_factory=dict)
+    existing: Collection[Target] = frozenset()
+
+    def find(self, record: type[R], target: Target) -> R | None:
+        """Return the record of a target, if there is one of this class."""
+        found = self.records.get(target)
+        return found if isinstance(found, record) else None
+
+    def exists(self, tenant_id: str, reference: tuple[str, str]) -> bool:
+        """Return whether something that a command refers to is there."""
+        target = Target(tenant_id, *reference)
+        return target in self.existing or target in self.records
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What becomes of the task, and how the audit trail is to call it."""
+    """The record that the command made, changed or left as it was, and how the audit trail is to call that."""
 
-    task: Task
+    record: Record
     outcome: Outcome = "applied"
     action: str | None = None
 

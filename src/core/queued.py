@@ -14,6 +14,7 @@ from core import sets
 from core.db import connect
 from core.errors import Problem
 from core.queue import Batch
+from core.records import Target
 from core.requests import RequestRow
 from core.settings import Settings
 from core.tasks.model import Source
@@ -28,7 +29,8 @@ class QueuedRequest:
     id: str
     command: str
     payload: dict[str, Any]
-    task_id: str
+    target_type: str
+    target_id: str
     actor_id: str
     actor_type: ActorType
     actor_name: str
@@ -37,9 +39,9 @@ class QueuedRequest:
     import_id: str | None = None
 
     @property
-    def task(self) -> tuple[str, str]:
-        """Tenant and id of the task that the request is about."""
-        return self.tenant_id, self.task_id
+    def target(self) -> Target:
+        """What the request is about."""
+        return Target(self.tenant_id, self.target_type, self.target_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,25 +56,26 @@ class Finish:
 
 _FIELDS: LiteralString = ", ".join(f"r.{column}" for column in QueuedRequest.__dataclass_fields__)
 
-# All of the line of every task that is named, whoever sent the message; a request that another worker finished
+# All of the line of every target that is named, whoever sent the message; a request that another worker finished
 # while this one waited for its lock has an end, and falls out.
 #
 # The form leaves the planner one way, since the statistics of a queue are never true: by the primary key from the ids
-# to their tasks, by the partial index along each task's line, by the primary key to the rows. OFFSET 0 keeps the first
+# to their targets, by the partial index along each one's line, by the primary key to the rows. OFFSET 0 keeps the first
 # step as it stands. "NOT IN" says "queued" without offering either index of the queue.
 _LOCK: LiteralString = f"""
     SELECT {_FIELDS} FROM (
         SELECT line.tenant_id, line.id FROM (
-            SELECT DISTINCT n.tenant_id, n.task_id
+            SELECT DISTINCT n.tenant_id, n.target_type, n.target_id
             FROM unnest(%(tenants)s::text[], %(ids)s::text[]) AS named (tenant_id, id)
             CROSS JOIN LATERAL (
                 SELECT * FROM requests WHERE tenant_id = named.tenant_id AND id = named.id OFFSET 0
             ) n
             WHERE n.status NOT IN ('succeeded', 'failed')
-        ) task
+        ) target
         CROSS JOIN LATERAL (
             SELECT tenant_id, id, seq FROM requests
-            WHERE tenant_id = task.tenant_id AND task_id = task.task_id AND status = 'queued'
+            WHERE tenant_id = target.tenant_id AND target_type = target.target_type AND target_id = target.target_id
+                AND status = 'queued'
             ORDER BY seq LIMIT %(limit)s
         ) line
         ORDER BY line.seq LIMIT %(limit)s
@@ -97,9 +100,9 @@ _FINISH: LiteralString = f"""
     FROM {sets.recordset(RequestRow, ("tenant_id", "id", "finished_at", "error"))}
     WHERE (r.tenant_id, r.id) = (new.tenant_id, new.id)
 """
-# Of the transaction, not of the session, so that a pooler may stand between. Two tasks may share a hash, and a turn.
+# Of the transaction, not of the session, so that a pooler may stand between. Two targets may share a hash, and a turn.
 _TAKE_TURN: LiteralString = """
-    SELECT pg_advisory_xact_lock(hashtextextended(r.tenant_id || ' ' || r.task_id, 0))
+    SELECT pg_advisory_xact_lock(hashtextextended(concat_ws(' ', r.tenant_id, r.target_type, r.target_id), 0))
     FROM unnest(%(tenants)s::text[], %(ids)s::text[]) AS named (tenant_id, id)
     JOIN requests r USING (tenant_id, id)
 """
@@ -116,7 +119,7 @@ def _pairs(batch: Batch) -> tuple[list[str], list[str]]:
 
 
 def lock_queued(connection: Connection[Any], batch: Batch, limit: int) -> list[QueuedRequest]:
-    """Lock the first `limit` queued requests of the tasks that the batch touches, in the order of their places."""
+    """Lock the first `limit` queued requests of the targets that the batch touches, in the order of their places."""
     with connection.cursor(row_factory=class_row(QueuedRequest)) as cursor:
         tenants, ids = _pairs(batch)
         return cursor.execute(_LOCK, {"tenants": tenants, "ids": ids, "limit": limit}).fetchall()
@@ -139,7 +142,7 @@ def put_off(connection: Connection[Any], batch: Batch) -> tuple[Batch, datetime 
 
 @contextmanager
 def turn(settings: Settings, batch: Batch) -> Iterator[None]:
-    """Hold the turn of the one task that a batch names, so that its suspects are counted and run one after the other.
+    """Hold the turn of the one target that a batch names, so that its suspects are counted and run one after the other.
 
     It is a connection's own, and ends with it: with the block, with the worker, or where this one stops for long.
 

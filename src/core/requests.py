@@ -31,7 +31,8 @@ class Request:
     id: str
     status: RequestStatus
     command: str
-    task_id: str
+    target_type: str
+    target_id: str
     accepted_at: datetime
     finished_at: datetime | None
     attempts: int
@@ -42,6 +43,11 @@ class Request:
     def finished(self) -> bool:
         """Whether the status is final."""
         return self.status != "queued"
+
+    @property
+    def task_id(self) -> str | None:
+        """Id of the task that the write is about, if it is about one."""
+        return self.target_id if self.target_type == "task" else None
 
     @property
     def audit_event_id(self) -> str | None:
@@ -65,7 +71,8 @@ class RequestRow(Row):
     lane: Mapped[str]
     command: Mapped[str]
     payload: Mapped[dict[str, Any]] = mapped_column(JSONB)
-    task_id: Mapped[str] = mapped_column(ID)
+    target_type: Mapped[str]
+    target_id: Mapped[str] = mapped_column(ID)
     actor_id: Mapped[str] = mapped_column(ID)
     actor_type: Mapped[str]
     actor_name: Mapped[str]
@@ -96,10 +103,17 @@ class RequestRow(Row):
             unique=True,
             postgresql_where=text("idempotency_key IS NOT NULL"),
         ),
-        # The line of one task, and what the reconciler looks through; both hold queued rows only. They say so in two
+        # The line of one target, and what the reconciler looks through; both hold queued rows only. They say so in two
         # ways, and each statement in that of the index that serves it: to statistics that saw an empty queue the two
         # would be alike, and a line would be sought through the whole queue.
-        Index("requests_queued_by_task", "tenant_id", "task_id", "seq", postgresql_where=text("status = 'queued'")),
+        Index(
+            "requests_queued_by_target",
+            "tenant_id",
+            "target_type",
+            "target_id",
+            "seq",
+            postgresql_where=text("status = 'queued'"),
+        ),
         Index(
             "requests_queued_by_lane",
             "lane",
@@ -124,7 +138,7 @@ class RequestRow(Row):
 
 
 _SELECT = (
-    "SELECT id, status, command, task_id, accepted_at, finished_at, attempts, error, seq"
+    "SELECT id, status, command, target_type, target_id, accepted_at, finished_at, attempts, error, seq"
     " FROM requests WHERE tenant_id = %s AND "
 )
 
@@ -159,4 +173,9 @@ async def get_request_by_key(connection: AsyncConnection[Any], tenant_id: str, k
 
 async def list_pending(connection: AsyncConnection[Any], tenant_id: str, task_id: str) -> Sequence[Request]:
     """Return the queued requests of a task in the order in which they will take effect, 100 at most."""
-    return await _fetch(connection, "task_id = %s AND status = 'queued' ORDER BY seq LIMIT 100", tenant_id, task_id)
+    return await _fetch(
+        connection,
+        "target_type = 'task' AND target_id = %s AND status = 'queued' ORDER BY seq LIMIT 100",
+        tenant_id,
+        task_id,
+    )

@@ -65,7 +65,12 @@ class Web:
         self._log = log
         with log.open("wb") as stderr:
             self._process = subprocess.Popen(words, env=os.environ | _urls(settings), cwd=ROOT, stderr=stderr)
-        wait_until(self._is_ready)
+        try:
+            wait_until(self._is_ready)
+        except BaseException:
+            self._process.kill()
+            self._process.wait()
+            raise
 
     def _is_ready(self) -> bool:
         assert self._process.poll() is None, "the web process did not start"

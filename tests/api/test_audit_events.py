@@ -52,6 +52,7 @@ def test_an_event_tells_who_did_what_to_which_task_from_where(api: Api, history:
                 "outcome": "applied",
                 "actor": {"id": "agt_1", "type": "agent", "name": "Ann Agent"},
                 "source": "api",
+                "target": {"type": "task", "id": history["one"]},
                 "task_id": history["one"],
                 "previous_status": "open",
                 "new_status": "completed",

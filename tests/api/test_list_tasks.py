@@ -115,7 +115,7 @@ def everything(api: Api, workspace: Workspace) -> list[Json]:
             members |= {"related_resource_type": ["contact", "deal"][kind], "related_resource_id": ["one", "two"][id_]}
         creates["mcp" if source else "api"].append(CreateTask.model_validate(members))
     receipts = [receipt for source, each in creates.items() for receipt in workspace.accept(*each, source=source)]
-    halves = [UpdateTask(task_id=receipt.task_id, status="completed") for receipt in receipts[::2]]
+    halves = [UpdateTask(task_id=receipt.target_id, status="completed") for receipt in receipts[::2]]
     workspace.execute(*receipts, *workspace.accept(*halves))
     tasks = _walk(api, limit=100)
     assert len(tasks) == 64

@@ -22,6 +22,7 @@ def test_a_queued_request_says_so_and_when_to_look_again(api: Api, worker: Worke
             "id": receipt["request_id"],
             "status": "queued",
             "command": "task.create",
+            "target": {"type": "task", "id": receipt["task"]["id"]},
             "task_id": receipt["task"]["id"],
             "accepted_at": UTC,
             "finished_at": None,

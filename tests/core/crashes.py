@@ -6,8 +6,11 @@ from typing import Any
 
 import pytest
 
+import core.execution
 from core.commands import Command
 from core.handlers import HANDLERS, Context, Decision, State
+from core.tasks.model import Task
+from core.tasks.queries import TASKS
 
 Failure = Callable[[Command, State, Context], Decision]
 
@@ -40,6 +43,12 @@ def unwritable(handler: Callable[..., Decision], **values: Any) -> Failure:
 
     def decide(command: Command, state: State, context: Context) -> Decision:
         decision = handler(command, state, context)
-        return replace(decision, task=replace(decision.task, **values))
+        assert isinstance(decision.record, Task)
+        return replace(decision, record=replace(decision.record, **values))
 
     return decide
+
+
+def save_by(monkeypatch: pytest.MonkeyPatch, save: Callable[..., None]) -> None:
+    """Let execution write tasks by another function."""
+    monkeypatch.setattr(core.execution, "STORES", (replace(TASKS, save=save),))

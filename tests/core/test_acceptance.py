@@ -22,7 +22,7 @@ _WRITE = CreateTask(title="Write to Jane")
 
 def _rows(workspace: Workspace) -> list[tuple[str, str]]:
     return workspace.connection.execute(
-        "SELECT id, task_id FROM requests WHERE tenant_id = %s ORDER BY seq", (workspace.tenant_id,)
+        "SELECT id, target_id FROM requests WHERE tenant_id = %s ORDER BY seq", (workspace.tenant_id,)
     ).fetchall()
 
 
@@ -32,13 +32,13 @@ def test_a_receipt_names_what_was_committed(workspace: Workspace, agent: Caller)
     (receipt,) = workspace.answer([submission])
 
     row = workspace.connection.execute(
-        "SELECT id, task_id, accepted_at, status, command, payload, lane, actor_id, actor_type, actor_name, source,"
+        "SELECT id, target_id, accepted_at, status, command, payload, lane, actor_id, actor_type, actor_name, source,"
         " idempotency_key, attempts, sends, sent_at = accepted_at, finished_at FROM requests WHERE tenant_id = %s",
         (workspace.tenant_id,),
     ).fetchone()
     assert isinstance(receipt, Receipt)
     assert row == (
-        *(receipt.request_id, receipt.task_id, receipt.accepted_at),
+        *(receipt.request_id, receipt.target_id, receipt.accepted_at),
         *("queued", "task.create", {"title": "Call Jane"}, "bulk"),
         *("agt_1", "agent", "Ann Agent", "mcp", "k", 0, 0, True, None),
     )
@@ -50,8 +50,8 @@ def test_the_same_key_and_command_give_the_original_receipt(workspace: Workspace
 
     (again,) = workspace.accept(_CALL, idempotency_key="k")
 
-    assert again == Receipt(first.request_id, first.task_id, None, replayed=True)
-    assert _rows(workspace) == [(first.request_id, first.task_id)]
+    assert again == Receipt(first.request_id, first.target_id, None, replayed=True)
+    assert _rows(workspace) == [(first.request_id, first.target_id)]
 
 
 def test_the_same_key_gives_the_original_receipt_after_the_request_is_finished(workspace: Workspace) -> None:
@@ -104,7 +104,7 @@ def test_the_same_command_without_a_key_is_two_requests(workspace: Workspace) ->
     first, second = workspace.accept(_CALL, _CALL)
 
     assert first.request_id != second.request_id
-    assert first.task_id != second.task_id
+    assert first.target_id != second.target_id
 
 
 def test_a_key_that_comes_twice_in_one_commit_is_accepted_once_for_the_first(workspace: Workspace) -> None:
@@ -119,7 +119,7 @@ def test_a_key_that_comes_twice_in_one_commit_is_accepted_once_for_the_first(wor
 
     assert isinstance(first, Receipt)
     assert not first.replayed
-    assert again == Receipt(first.request_id, first.task_id, None, replayed=True)
+    assert again == Receipt(first.request_id, first.target_id, None, replayed=True)
     assert isinstance(other, IdempotencyConflict)
     assert isinstance(unrelated, Receipt)
     assert not unrelated.replayed
@@ -130,7 +130,7 @@ def test_one_key_sent_fifty_times_at_once_is_accepted_once(workspace: Workspace)
     answers = at_once([lambda: workspace.accept(_CALL, idempotency_key="k")[0]] * 50)
 
     assert [answer.replayed for answer in answers].count(False) == 1
-    assert len({(answer.request_id, answer.task_id) for answer in answers}) == 1
+    assert len({(answer.request_id, answer.target_id) for answer in answers}) == 1
     assert len(_rows(workspace)) == 1
 
 
@@ -169,7 +169,7 @@ def test_places_in_line_follow_the_order_of_submission_whatever_the_keys(workspa
     answers = workspace.answer([workspace.submission(_CALL, idempotency_key=key) for key in keys])
 
     assert _rows(workspace) == [
-        (answer.request_id, answer.task_id) for answer in answers if isinstance(answer, Receipt)
+        (answer.request_id, answer.target_id) for answer in answers if isinstance(answer, Receipt)
     ]
 
 
@@ -191,8 +191,8 @@ async def test_repeating_a_commit_that_went_through_gives_the_same_receipts(
 
     again = await accept(async_connection, submissions)
 
-    assert [(each.request_id, each.task_id, each.replayed) for each in again if isinstance(each, Receipt)] == [
-        (each.request_id, each.task_id, False) for each in first if isinstance(each, Receipt)
+    assert [(each.request_id, each.target_id, each.replayed) for each in again if isinstance(each, Receipt)] == [
+        (each.request_id, each.target_id, False) for each in first if isinstance(each, Receipt)
     ]
     assert len(_rows(workspace)) == 4
 
@@ -203,7 +203,7 @@ def test_one_commit_tried_on_many_connections_at_once_is_accepted_once(workspace
     tries = at_once([lambda: workspace.answer(submissions)] * 10)
 
     known = {
-        tuple((each.request_id, each.task_id, each.replayed) for each in answers if isinstance(each, Receipt))
+        tuple((each.request_id, each.target_id, each.replayed) for each in answers if isinstance(each, Receipt))
         for answers in tries
     }
     assert len(known) == 1

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from core.commands import COMMANDS, Command
-from core.decisions import parse
+from core.decisions import read
 from core.handlers import HANDLERS, Context, Decision, State, handles
 from core.queued import QueuedRequest
 from core.tasks.commands import CreateTask, UpdateTask
@@ -139,7 +139,8 @@ def test_a_worker_reads_the_command_that_was_submitted(members: dict[str, Any]) 
         id="req_1",
         command="task.create",
         payload=payload,
-        task_id="task_1",
+        target_type="task",
+        target_id="task_1",
         actor_id="usr_1",
         actor_type="user",
         actor_name="Pat Person",
@@ -147,7 +148,7 @@ def test_a_worker_reads_the_command_that_was_submitted(members: dict[str, Any]) 
         attempts=0,
     )
 
-    assert parse(request) == command
+    assert read(request).command == command
 
 
 def test_a_command_of_unknown_members_cannot_be_made() -> None:

@@ -10,6 +10,7 @@ from psycopg.types.json import Jsonb
 from core.audit import AuditEventRow
 from core.crm.model import ResourceRow
 from core.db import Row
+from core.imports.model import ImportRejectRow, ImportRow, ImportTallyRow
 from core.requests import RequestRow
 from core.tasks.model import TaskRow
 from core.tenancy.model import ActorRow, TokenRow
@@ -32,7 +33,8 @@ _VALID: dict[type[Row], dict[str, Any]] = {
         "lane": "interactive",
         "command": "task.create",
         "payload": Jsonb({}),
-        "task_id": "task_1",
+        "target_type": "task",
+        "target_id": "task_1",
         "actor_id": "usr_1",
         "actor_type": "user",
         "actor_name": "Pat Person",
@@ -49,11 +51,22 @@ _VALID: dict[type[Row], dict[str, Any]] = {
         "actor_type": "user",
         "actor_name": "Pat Person",
         "source": "api",
-        "task_id": "task_1",
+        "target_type": "task",
+        "target_id": "task_1",
         "request_id": "req_1",
     },
     ResourceRow: {"type": "contact", "id": "con_1", "name": "Jane Doe"},
     ActorRow: {"id": "usr_1", "type": "user", "name": "Pat Person"},
+    ImportRow: {
+        "id": "imp_1",
+        "format": "csv",
+        "dry_run": False,
+        "actor_id": "usr_1",
+        "actor_type": "user",
+        "actor_name": "Pat Person",
+    },
+    ImportRejectRow: {"import_id": "imp_1", "line": 2, "values": "{}", "error": "title: Field required"},
+    ImportTallyRow: {"import_id": "imp_1", "succeeded": 1, "failed": 0},
 }
 
 
@@ -82,6 +95,14 @@ def _insert(connection: Connection[Any], row: type[Row], tenant_id: str, values:
         (AuditEventRow, {"outcome": "failed", "error": _ERROR}),
         (ResourceRow, {}),
         (ActorRow, {}),
+        (ImportRow, {}),
+        (ImportRow, {"state": "running"}),
+        (ImportRow, {"state": "completed", "finished_at": _TIME}),
+        (ImportRow, {"state": "canceled"}),
+        (ImportRow, {"state": "canceled", "finished_at": _TIME}),
+        (ImportRow, {"state": "failed", "finished_at": _TIME, "error": "The upload ended early."}),
+        (ImportRejectRow, {}),
+        (ImportTallyRow, {}),
     ],
 )
 def test_a_row_that_makes_sense_is_accepted(
@@ -118,6 +139,12 @@ _REFUSED: list[tuple[type[Row], str, dict[str, Any]]] = [
     (AuditEventRow, "error", {"error": _ERROR}),
     (ResourceRow, "type", {"type": "lead"}),
     (ActorRow, "type", {"type": "robot"}),
+    (ImportRow, "state", {"state": "paused"}),
+    (ImportRow, "format", {"format": "xlsx"}),
+    (ImportRow, "finished_at", {"finished_at": _TIME}),
+    (ImportRow, "finished_at", {"state": "completed"}),
+    (ImportRow, "error", {"error": "The upload ended early."}),
+    (ImportRow, "error", {"state": "failed", "finished_at": _TIME}),
 ]
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from core.decisions import decide, refuse
+from core.decisions import Asked, Decided, decide, read, refuse
 from core.errors import InternalError
 from core.handlers import State
 from core.queued import QueuedRequest
@@ -15,23 +15,29 @@ from tests.core.crashes import install, raising
 from tests.core.tasks.deciding import NOW, OPEN
 
 
-def _request(number: int, command: str = "task.update", *, task: str = "task_1", **payload: Any) -> QueuedRequest:
-    return QueuedRequest(
+def _request(number: int, command: str = "task.update", *, task: str = "task_1", **payload: Any) -> Asked:
+    request = QueuedRequest(
         tenant_id="ten_1",
         id=f"req_{number}",
         command=command,
         payload=payload if command == "task.create" else {"task_id": task, **payload},
-        task_id=task,
+        target_type="task",
+        target_id=task,
         actor_id="usr_1",
         actor_type="user",
         actor_name="Pat Person",
         source="api",
         attempts=0,
     )
+    return read(request)
 
 
 def _state(*tasks: Task) -> State:
-    return State({(task.tenant_id, task.id): task for task in tasks})
+    return State({task.target: task for task in tasks})
+
+
+def _tasks(decided: Decided) -> list[Task]:
+    return [record for record in decided.changed() if isinstance(record, Task)]
 
 
 def test_each_command_sees_what_those_before_it_decided() -> None:
@@ -54,7 +60,7 @@ def test_each_command_sees_what_those_before_it_decided() -> None:
         ("completed", "completed", "failed"),
         ("completed", "open", "applied"),
     ]
-    assert [(task.status, task.revision) for task in decided.changed_tasks()] == [("open", 3)]
+    assert [(task.status, task.revision) for task in _tasks(decided)] == [("open", 3)]
 
 
 def test_commands_of_a_batch_are_decided_a_microsecond_apart() -> None:
@@ -69,7 +75,7 @@ def test_a_task_that_nothing_changed_is_not_written() -> None:
     decided = decide([_request(1, status="open"), _request(2)], _state(OPEN), NOW, runs_left=lambda _: True)
 
     assert len(decided.verdicts) == 2
-    assert decided.changed_tasks() == []
+    assert decided.changed() == []
 
 
 def test_a_crash_puts_off_its_request_and_those_behind_it_and_no_other_task(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,7 +88,7 @@ def test_a_crash_puts_off_its_request_and_those_behind_it_and_no_other_task(monk
 
     decided = decide(requests, _state(OPEN), NOW, runs_left=lambda _: True)
 
-    assert decided.postponed == [requests[0]]
+    assert decided.postponed == [requests[0].request]
     assert [verdict.request.id for verdict in decided.verdicts] == ["req_2"]
 
 
@@ -122,5 +128,5 @@ def test_creates_of_one_batch_are_all_written() -> None:
 
     decided = decide(requests, _state(), NOW, runs_left=lambda _: True)
 
-    assert [task.id for task in decided.changed_tasks()] == [f"task_{number}" for number in range(5)]
+    assert [task.id for task in _tasks(decided)] == [f"task_{number}" for number in range(5)]
     assert all(isinstance(verdict.command, CreateTask) for verdict in decided.verdicts)

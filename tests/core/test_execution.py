@@ -16,7 +16,7 @@ from tests.workspaces import Workspace
 
 def test_a_hundred_concurrent_deliveries_of_one_message_apply_once(workspace: Workspace) -> None:
     (created,) = workspace.accept(CreateTask(title="Call Jane"))
-    receipts = [created, *workspace.update(created.task_id, "completed", "open", "canceled")]
+    receipts = [created, *workspace.update(created.target_id, "completed", "open", "canceled")]
     with ExitStack() as stack:
         connections = [stack.enter_context(patient_worker(workspace.settings)) for _ in range(100)]
 
@@ -24,7 +24,7 @@ def test_a_hundred_concurrent_deliveries_of_one_message_apply_once(workspace: Wo
 
     assert sum(len(result.finished) for result in results) == 4
     assert all(not result.left for result in results)
-    assert workspace.task(created.task_id).revision == 4
+    assert workspace.task(created.target_id).revision == 4
     assert [event.new_status for event in workspace.events()] == ["open", "completed", "open", "canceled"]
     assert [workspace.request(receipt).attempts for receipt in receipts] == [1, 1, 1, 1]
 
@@ -61,7 +61,7 @@ def test_the_limit_takes_the_first_in_line_and_leaves_the_rest(workspace: Worksp
 
 def test_what_a_limit_left_is_finished_by_the_messages_that_follow(workspace: Workspace) -> None:
     created = workspace.accept(*[CreateTask(title=f"Task {number}") for number in range(3)])
-    lines = [workspace.update(each.task_id, "completed", "open", "canceled") for each in created]
+    lines = [workspace.update(each.target_id, "completed", "open", "canceled") for each in created]
     receipts = [*created, *(receipt for line in lines for receipt in line)]
     left: Batch = workspace.batch(*receipts)
     rounds = 0
@@ -91,8 +91,8 @@ def test_one_message_may_carry_several_tenants(workspace: Workspace, stranger: C
 
     workspace.execution().run({**workspace.batch(here), **elsewhere.batch(there)})
 
-    assert workspace.task(here.task_id).title == "Here"
-    assert elsewhere.task(there.task_id).title == "There"
+    assert workspace.task(here.target_id).title == "Here"
+    assert elsewhere.task(there.target_id).title == "There"
 
 
 def test_a_request_named_under_another_tenant_is_not_executed(workspace: Workspace, stranger: Caller) -> None:

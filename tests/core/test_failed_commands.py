@@ -31,7 +31,7 @@ class Expected:
 
 
 def _assert_failed(workspace: Workspace, receipt: Receipt, expected: Expected, **event: Any) -> AuditEvent:
-    request, (found,) = workspace.request(receipt), workspace.events(receipt.task_id)[-1:]
+    request, (found,) = workspace.request(receipt), workspace.events(receipt.target_id)[-1:]
     assert request.error is not None
     assert (request.status, request.attempts) == ("failed", 1)
     assert (request.error["code"], request.error["status"]) == (expected.code, expected.status)
@@ -167,7 +167,7 @@ def test_updates_that_follow_a_failed_create_fail_as_well_and_each_is_audited(wo
     (created,) = workspace.accept(
         CreateTask(title="Call Jane", related_resource_type="contact", related_resource_id="con_none")
     )
-    line = workspace.update(created.task_id, "completed", "open")
+    line = workspace.update(created.target_id, "completed", "open")
 
     workspace.execute(created, *line)
 

@@ -27,13 +27,14 @@ from core.handlers import HANDLERS, Context, Decision, State
 from core.queue import Batch, Lane
 from core.queued import finish_requests
 from core.reconciler import reconcile
+from core.records import Target
 from core.settings import Settings
 from core.tasks.commands import CreateTask, UpdateTask
 from core.tasks.handlers import update_task
 from core.tasks.model import Task
 from core.tasks.queries import save_tasks
 from tests.concurrency import at_once, wait_until
-from tests.core.crashes import Killed, install, raising, unwritable
+from tests.core.crashes import Killed, install, raising, save_by, unwritable
 from tests.workspaces import Workspace
 
 _CLIENTS = 4
@@ -97,7 +98,7 @@ def _suffering(faults: Faults, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
     with monkeypatch.context() as patch:
         patch.setattr(core.reconciler, "publish", publish)
         patch.setattr(core.reconciler, "oldest_waiting", lambda _: None)
-        patch.setattr(core.execution, "save_tasks", save)
+        save_by(patch, save)
         patch.setattr(core.execution, "finish_requests", finish)
         install(patch, UpdateTask, "stumbles", crash)
         install(patch, UpdateTask, "crashes", raising(RuntimeError()))
@@ -111,7 +112,7 @@ def _be_a_client(workspace: Workspace, faults: Faults, seed: int) -> list[list[R
     lines = [[_submit(workspace, CreateTask(title=f"Task {number}"), faults)] for number in range(_TASKS_EACH)]
     for step in range(_UPDATES):
         for line in chance.sample(lines, len(lines)):
-            members: dict[str, Any] = {"task_id": line[0].task_id, "status": chance.choice(["open", "canceled"])}
+            members: dict[str, Any] = {"task_id": line[0].target_id, "status": chance.choice(["open", "canceled"])}
             if chance.random() < 0.5:
                 word = chance.choice(["fine"] * 12 + ["stumbles"] * 3 + ["crashes", "poison"])
                 members |= {"status": "completed", "completed_note": f"{word} {step}"}
@@ -125,7 +126,7 @@ def _submit(workspace: Workspace, command: Command, faults: Faults) -> Receipt:
     assert isinstance(receipt, Receipt)
     if faults.happens("repeated", 0.1):
         (again,) = workspace.accept(command, idempotency_key=submission.idempotency_key)
-        assert (again.request_id, again.task_id) == (receipt.request_id, receipt.task_id)
+        assert (again.request_id, again.target_id) == (receipt.request_id, receipt.target_id)
     faults.send({workspace.tenant_id: [receipt.request_id]})
     return receipt
 
@@ -168,15 +169,14 @@ def _queued(workspace: Workspace) -> int:
 def _assert_as_its_receipts_say(workspace: Workspace, line: list[Receipt]) -> None:
     """Decide the line once more, without any fault but those that ended a request, and compare."""
     state, now = State(), datetime(2026, 1, 1, tzinfo=UTC)
-    events = {event.request_id: event for event in workspace.events(line[0].task_id)}
+    target = Target(workspace.tenant_id, "task", line[0].target_id)
+    events = {event.request_id: event for event in workspace.events(line[0].target_id)}
     assert len(events) == len(line)
-    assert [event.request_id for event in workspace.events(line[0].task_id)] == [each.request_id for each in line]
+    assert [event.request_id for event in workspace.events(line[0].target_id)] == [each.request_id for each in line]
     for step, receipt in enumerate(line):
         event, request = events[receipt.request_id], workspace.request(receipt)
-        before = state.tasks.get((workspace.tenant_id, receipt.task_id))
-        context = Context(
-            workspace.tenant_id, receipt.task_id, workspace.person.actor, "api", now + timedelta(seconds=step)
-        )
+        before = state.records.get(target)
+        context = Context(receipt.request_id, target, workspace.person.actor, "api", now + timedelta(seconds=step))
         command = _command(workspace, receipt)
         outcome: str
         if request.error is not None and request.error["code"] == "internal_error":
@@ -186,13 +186,14 @@ def _assert_as_its_receipts_say(workspace: Workspace, line: list[Receipt]) -> No
             try:
                 decision = HANDLERS[type(command)](command, state, context)
                 outcome = decision.outcome
-                state.tasks[workspace.tenant_id, receipt.task_id] = decision.task
+                state.records[target] = decision.record
             except DomainError:
                 outcome = "failed"
         assert event.outcome == outcome
         assert (request.status == "failed") == (outcome == "failed")
         assert event.previous_status == (before.status if before else None)
-    task, expected = workspace.task(line[0].task_id), state.tasks[workspace.tenant_id, line[0].task_id]
+    task, expected = workspace.task(line[0].target_id), state.find(Task, target)
+    assert expected is not None
     assert (task.status, task.completed_note, task.revision) == (
         expected.status,
         expected.completed_note,

@@ -27,7 +27,7 @@ _TOUR = ("completed", "open", "canceled", "open", "completed", "open", "canceled
 def _lines(workspace: Workspace, tasks: int) -> list[Receipt]:
     """Accept tasks, and for each a tour through its statuses; the lines of all tasks are interleaved."""
     created = workspace.accept(*[CreateTask(title=f"Task {number}") for number in range(tasks)])
-    tour = [UpdateTask(task_id=each.task_id, status=status) for status in _TOUR for each in created]  # type: ignore[arg-type]
+    tour = [UpdateTask(task_id=each.target_id, status=status) for status in _TOUR for each in created]  # type: ignore[arg-type]
     return created + workspace.accept(*tour)
 
 
@@ -44,7 +44,7 @@ def _assert_in_order(workspace: Workspace, receipts: list[Receipt]) -> None:
     assert all(task.status == "completed" and task.revision == 1 + len(_TOUR) for task in workspace.tasks())
     trails = defaultdict(list)
     for event in workspace.events():
-        trails[event.task_id].append(event)
+        trails[event.target_id].append(event)
     for trail in trails.values():
         assert [event.new_status for event in trail] == ["open", *_TOUR]
         assert [event.occurred_at for event in trail] == sorted({event.occurred_at for event in trail})

@@ -30,18 +30,18 @@ _TASKS = 50_000
 
 _CROWD_STATEMENTS: list[LiteralString] = [
     """
-    INSERT INTO requests (tenant_id, id, lane, command, payload, task_id, actor_id, actor_type, actor_name, source,
-        idempotency_key, fingerprint, status, attempts, finished_at)
+    INSERT INTO requests (tenant_id, id, lane, command, payload, target_type, target_id, actor_id, actor_type,
+        actor_name, source, idempotency_key, fingerprint, status, attempts, finished_at)
     SELECT %(tenant)s, 'req_' || n, CASE WHEN n %% 2 = 0 THEN 'bulk' ELSE 'interactive' END, 'task.create',
-        '{"title": "x"}', 'task_' || n %% %(tasks)s, 'usr_1', 'user', 'Pat Person', 'api',
+        '{"title": "x"}', 'task', 'task_' || n %% %(tasks)s, 'usr_1', 'user', 'Pat Person', 'api',
         CASE WHEN n %% 4 = 0 THEN 'key ' || n END, '', 'succeeded', 1, now()
     FROM generate_series(1, %(finished)s) n
     """,
     """
     INSERT INTO audit_events (tenant_id, id, seq, occurred_at, action, outcome, actor_id, actor_type, actor_name,
-        source, task_id, request_id)
+        source, target_type, target_id, request_id)
     SELECT %(tenant)s, 'aud_' || n, n, now() - n * interval '1 second', 'task.create', 'applied', 'usr_1', 'user',
-        'Pat Person', 'api', 'task_' || n %% 1000, 'req_' || n
+        'Pat Person', 'api', 'task', 'task_' || n %% 1000, 'req_' || n
     FROM generate_series(1, %(tasks)s) n
     """,
     """
@@ -55,10 +55,10 @@ _CROWD_STATEMENTS: list[LiteralString] = [
 
 # Sent in the far future, so that no test sends them again.
 _QUEUE: LiteralString = """
-    INSERT INTO requests (tenant_id, id, lane, command, payload, task_id, actor_id, actor_type, actor_name, source,
-        fingerprint, sent_at)
-    SELECT %(tenant)s, 'req_queued_' || n, 'interactive', 'task.create', '{"title": "x"}', 'task_queued_' || n %% 2000,
-        'usr_1', 'user', 'Pat Person', 'api', '', '2999-01-01'
+    INSERT INTO requests (tenant_id, id, lane, command, payload, target_type, target_id, actor_id, actor_type,
+        actor_name, source, fingerprint, sent_at)
+    SELECT %(tenant)s, 'req_queued_' || n, 'interactive', 'task.create', '{"title": "x"}', 'task',
+        'task_queued_' || n %% 2000, 'usr_1', 'user', 'Pat Person', 'api', '', '2999-01-01'
     FROM generate_series(1, 20000) n
 """
 
@@ -98,7 +98,7 @@ def _assert_by_key(plans: list[Plan], indexes: set[str], most: int = 1_000) -> N
 
 def _lines(workspace: Workspace) -> list[Receipt]:
     created = workspace.accept(*[CreateTask(title=f"Task {number}") for number in range(40)])
-    return created + workspace.accept(*[UpdateTask(task_id=each.task_id, status="completed") for each in created])
+    return created + workspace.accept(*[UpdateTask(task_id=each.target_id, status="completed") for each in created])
 
 
 @pytest.mark.usefixtures("statistics")
@@ -117,7 +117,7 @@ def test_a_batch_is_locked_loaded_written_and_finished_by_key(workspace: Workspa
         *("SELECT", "SELECT", "SELECT", "SELECT"),
         *("INSERT", "INSERT", "UPDATE"),
     ]
-    _assert_by_key(PLANS, {"requests_queued_by_task", "requests_pkey", "tasks_pkey", "resources_pkey"})
+    _assert_by_key(PLANS, {"requests_queued_by_target", "requests_pkey", "tasks_pkey", "resources_pkey"})
 
 
 @pytest.mark.usefixtures("statistics")
@@ -131,7 +131,7 @@ def test_a_long_line_is_cut_and_put_off_by_key(workspace: Workspace, settings: S
         executed = workspace.execution(connection, limit=10).run(workspace.batch(*receipts[:200]))
 
     assert executed.left == workspace.batch(*receipts[10:200])
-    _assert_by_key(PLANS, {"requests_queued_by_task", "requests_pkey", "tasks_pkey"})
+    _assert_by_key(PLANS, {"requests_queued_by_target", "requests_pkey", "tasks_pkey"})
 
 
 @pytest.mark.usefixtures("statistics")
@@ -147,7 +147,7 @@ def test_a_suspect_takes_its_turn_and_is_counted_by_key(
     with turn(settings, workspace.batch(receipt)):
         workspace.execution(connection).count_run(workspace.batch(receipt))
 
-    _assert_by_key(PLANS, {"requests_queued_by_task", "requests_pkey"})
+    _assert_by_key(PLANS, {"requests_queued_by_target", "requests_pkey"})
 
 
 @pytest.mark.usefixtures("statistics")
@@ -173,7 +173,7 @@ _READS: list[tuple[str, _Read, str]] = [
     ("a request", lambda c: get_requests(c, _CROWD, ["req_77"]), "requests_pkey"),
     ("many requests", lambda c: get_requests(c, _CROWD, [f"req_{n}" for n in range(900)]), "requests_pkey"),
     ("a request by its key", lambda c: get_request_by_key(c, _CROWD, "key 400"), "requests_by_idempotency_key"),
-    ("what is pending", lambda c: list_pending(c, _CROWD, "task_77"), "requests_queued_by_task"),
+    ("what is pending", lambda c: list_pending(c, _CROWD, "task_77"), "requests_queued_by_target"),
     ("a task", lambda c: get_task(c, _CROWD, "task_00000077"), "tasks_pkey"),
     ("many tasks", lambda c: get_tasks(c, _CROWD, [f"task_{n:08}" for n in range(900)]), "tasks_pkey"),
     ("all tasks", lambda c: list_tasks(c, _CROWD, ListTasks()), "tasks_pkey"),
@@ -191,7 +191,7 @@ _READS: list[tuple[str, _Read, str]] = [
     (
         "a task's trail",
         lambda c: list_audit_events(c, _CROWD, ListAuditEvents(task_id="task_7")),
-        "audit_events_by_task",
+        "audit_events_by_target",
     ),
     (
         "a request's event",

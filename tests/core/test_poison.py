@@ -47,7 +47,7 @@ def test_a_command_that_cannot_be_written_fails_alone(
     poison = receipts.pop(position)
     _assert_internal_error(workspace, poison)
     assert set(workspace.statuses(receipts)) == {"succeeded"}
-    assert [task.id for task in workspace.tasks()] == sorted(receipt.task_id for receipt in receipts)
+    assert [task.id for task in workspace.tasks()] == sorted(receipt.target_id for receipt in receipts)
     assert len(workspace.events()) == 13
 
 
@@ -73,16 +73,16 @@ def test_what_was_poisoned_is_missing_from_the_line_of_its_task_and_the_rest_kee
     install(monkeypatch, UpdateTask, "poison", unwritable(update_task, completed_note="\x00"))
     (created,) = workspace.accept(CreateTask(title="Call Jane"))
     line = workspace.accept(
-        UpdateTask(task_id=created.task_id, status="canceled"),
-        UpdateTask(task_id=created.task_id, status="open"),
-        UpdateTask(task_id=created.task_id, status="completed", completed_note="poison"),
-        UpdateTask(task_id=created.task_id, status="canceled"),
+        UpdateTask(task_id=created.target_id, status="canceled"),
+        UpdateTask(task_id=created.target_id, status="open"),
+        UpdateTask(task_id=created.target_id, status="completed", completed_note="poison"),
+        UpdateTask(task_id=created.target_id, status="canceled"),
     )
 
     workspace.execute(created, *line)
 
     assert workspace.statuses(line) == ["succeeded", "succeeded", "failed", "succeeded"]
-    assert workspace.task(created.task_id).status == "canceled"
+    assert workspace.task(created.target_id).status == "canceled"
     assert [event.previous_status for event in workspace.events()] == [None, "open", "canceled", "open", "open"]
 
 

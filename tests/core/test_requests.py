@@ -17,7 +17,7 @@ async def test_a_request_is_known_from_its_receipt_on(
 
     (queued,) = await get_requests(async_connection, workspace.tenant_id, [receipt.request_id])
     assert (queued.status, queued.finished, queued.finished_at, queued.audit_event_id) == ("queued", False, None, None)
-    assert (queued.task_id, queued.accepted_at, queued.attempts) == (receipt.task_id, receipt.accepted_at, 0)
+    assert (queued.task_id, queued.accepted_at, queued.attempts) == (receipt.target_id, receipt.accepted_at, 0)
 
     workspace.execute(receipt)
 

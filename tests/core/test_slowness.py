@@ -13,6 +13,7 @@ from core.queued import QueuedRequest, lock_queued
 from core.tasks.commands import CreateTask, UpdateTask
 from core.tasks.model import Task
 from core.tasks.queries import save_tasks
+from tests.core.crashes import save_by
 from tests.workspaces import Workspace
 
 
@@ -25,7 +26,7 @@ def _slow(monkeypatch: pytest.MonkeyPatch, is_slow: Callable[[list[Task]], bool]
             connection.execute("SELECT pg_sleep(10)")
         save_tasks(connection, tasks)
 
-    monkeypatch.setattr(core.execution, "save_tasks", save)
+    save_by(monkeypatch, save)
 
 
 def test_a_batch_that_takes_too_long_is_halved_until_it_does_not_and_counts_no_run(

@@ -42,12 +42,12 @@ def _assert_each_ends_once(stack: Stack, client: httpx.Client, request_ids: list
         assert answer.json()["request"]["status"] == "succeeded", (answer.text, stack.log.read_text()[-6000:])
     with psycopg.connect(_database(stack)) as connection:
         events = connection.execute(
-            "SELECT count(*), count(DISTINCT request_id), count(DISTINCT task_id) FROM audit_events"
+            "SELECT count(*), count(DISTINCT request_id), count(DISTINCT target_id) FROM audit_events"
             " WHERE request_id = ANY(%s) AND outcome = 'applied'",
             (request_ids,),
         ).fetchone()
         tasks = connection.execute(
-            "SELECT count(*), max(revision) FROM tasks JOIN requests ON (requests.tenant_id, requests.task_id) ="
+            "SELECT count(*), max(revision) FROM tasks JOIN requests ON (requests.tenant_id, requests.target_id) ="
             " (tasks.tenant_id, tasks.id) WHERE requests.id = ANY(%s)",
             (request_ids,),
         ).fetchone()

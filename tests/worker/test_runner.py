@@ -9,7 +9,6 @@ import pytest
 from celery.worker import state as celery_state
 from psycopg import Connection
 
-import core.execution
 import worker.runner
 from core.db import connect
 from core.execution import Executed
@@ -17,6 +16,7 @@ from core.queued import lock_queued, turn
 from core.tasks.commands import CreateTask, UpdateTask
 from core.tasks.queries import save_tasks
 from tests.concurrency import at_once, beside, held_at, wait_until
+from tests.core.crashes import save_by
 from tests.proxy import WeakServer
 from tests.workspaces import Workspace
 from worker.runner import Runner
@@ -55,7 +55,7 @@ def test_a_database_that_fails_is_tried_again_and_never_counts_as_an_attempt(
     alone: bool,
 ) -> None:
     (receipt,) = workspace.accept(CreateTask(title="Call Jane"))
-    monkeypatch.setattr(core.execution, "save_tasks", _failing(workspace.settings.max_attempts + 1, fail))
+    save_by(monkeypatch, _failing(workspace.settings.max_attempts + 1, fail))
 
     runner.execute(workspace.batch(receipt), alone=alone)
 
@@ -109,7 +109,7 @@ def test_a_worker_that_is_told_to_stop_does_not_wait_for_postgres(
         new_runner(weak_postgres.settings).execute(workspace.batch(receipt), alone=False)
 
 
-@pytest.mark.parametrize("step", ["load_tasks", "append_events"])
+@pytest.mark.parametrize("step", ["existing", "append_events"])
 def test_a_worker_that_stops_in_mid_batch_does_not_hold_up_the_others(
     workspace: Workspace, new_runner: Callable[..., Runner], monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:

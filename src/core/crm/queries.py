@@ -5,11 +5,10 @@ from typing import Any
 
 from psycopg import Connection
 
-Reference = tuple[str, str, str]
-"""Tenant id, resource type, resource id."""
+from core.records import Target
 
 
-def existing(connection: Connection[Any], references: Collection[Reference]) -> frozenset[Reference]:
+def existing(connection: Connection[Any], references: Collection[Target]) -> frozenset[Target]:
     """Return those of the references that exist, by one statement."""
     if not references:
         return frozenset()
@@ -20,7 +19,7 @@ def existing(connection: Connection[Any], references: Collection[Reference]) -> 
         " USING (tenant_id, type, id)",
         (tenants, types, ids),
     )
-    return frozenset(rows)
+    return frozenset(Target(*row) for row in rows)
 
 
 def add_resource(connection: Connection[Any], tenant_id: str, type_: str, id_: str, name: str) -> None:

@@ -93,7 +93,9 @@ class ImportRow(Row):
         PrimaryKeyConstraint("tenant_id", "id"),
         CheckConstraint("state IN ('receiving', 'running', 'completed', 'canceled', 'failed')", name="state"),
         CheckConstraint("format IN ('csv', 'ndjson')", name="format"),
-        CheckConstraint("finished_at IS NOT NULL OR state IN ('receiving', 'running', 'canceled')", name="finished_at"),
+        CheckConstraint(
+            "state = 'canceled' OR (finished_at IS NOT NULL) = (state IN ('completed', 'failed'))", name="finished_at"
+        ),
         CheckConstraint("(error IS NOT NULL) = (state = 'failed')", name="error"),
         Index(
             "imports_by_idempotency_key",

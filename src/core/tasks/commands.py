@@ -7,7 +7,7 @@ from pydantic_core import PydanticCustomError
 
 from core.commands import Command
 from core.fields import NO_NUL, NOT_BLANK, NOT_NULL, Identifier, Instant
-from core.ids import new_id
+from core.ids import sibling_id
 from core.tasks.model import ResourceType, Status
 from core.tenancy.model import Scope
 
@@ -64,9 +64,9 @@ class CreateTask(Command):
             return None
         return self.related_resource_type, self.related_resource_id
 
-    def target_id(self) -> str:
-        """Return an id for the new task."""
-        return new_id("task")
+    def target(self, request_id: str) -> tuple[str, str]:
+        """Name the new task, which shares the suffix of its first request."""
+        return "task", sibling_id("task", request_id)
 
 
 class UpdateTask(Command):
@@ -99,6 +99,7 @@ class UpdateTask(Command):
         """The status asked for, None when only the note is to change."""
         return self.status
 
-    def target_id(self) -> str:
-        """Return the id of the task to update."""
-        return self.task_id
+    def target(self, request_id: str) -> tuple[str, str]:
+        """Name the task to update."""
+        del request_id
+        return "task", self.task_id

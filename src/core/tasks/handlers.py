@@ -18,11 +18,11 @@ def create_task(command: CreateTask, state: State, context: Context) -> Decision
 
     """
     linked = command.linked_resource
-    if linked is not None and (context.tenant_id, *linked) not in state.resources:
+    if linked is not None and not state.exists(context.tenant_id, linked):
         message = f"There is no {linked[0]} {linked[1]} in this workspace."
         raise ResourceNotFound(message)
     task = Task(
-        id=context.task_id,
+        id=context.target.id,
         tenant_id=context.tenant_id,
         source=context.source,
         created_at=context.now,
@@ -42,7 +42,7 @@ def update_task(command: UpdateTask, state: State, context: Context) -> Decision
         ValidationFailed: a note for a task that is not completed.
 
     """
-    task = state.tasks.get((context.tenant_id, command.task_id))
+    task = state.find(Task, context.target)
     if task is None:
         message = f"There is no task {command.task_id} in this workspace."
         raise ResourceNotFound(message)

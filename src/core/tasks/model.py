@@ -9,6 +9,7 @@ from sqlalchemy import CheckConstraint, Index, PrimaryKeyConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.db import ID, Row
+from core.records import Target
 
 Status = Literal["open", "completed", "canceled"]
 ResourceType = Literal["contact", "company", "deal", "support_ticket"]
@@ -38,6 +39,18 @@ class Task:
     created_at: datetime
     updated_at: datetime
     revision: int = 1
+
+    @property
+    def target(self) -> Target:
+        """What commands about it name."""
+        return Target(self.tenant_id, "task", self.id)
+
+    @property
+    def linked_resource(self) -> tuple[str, str] | None:
+        """Type and id of the resource that it is attached to."""
+        if self.related_resource_type is None or self.related_resource_id is None:
+            return None
+        return self.related_resource_type, self.related_resource_id
 
 
 TASK_COLUMNS = tuple(field.name for field in fields(Task))

@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 from core import sets
 from core.fields import NOT_NULL, Identifier, Instant
 from core.paging import Keyset, Listing, Page, PageArguments
+from core.records import Store, Target
 from core.tasks.model import TASK_COLUMNS, ResourceType, Source, Status, Task, TaskRow
 
 _SELECT = f"SELECT {', '.join(TASK_COLUMNS)} FROM tasks"
@@ -102,13 +103,13 @@ async def get_tasks(connection: AsyncConnection[Any], tenant_id: str, task_ids: 
         return await cursor.fetchall()
 
 
-def load_tasks(connection: Connection[Any], named: Collection[tuple[str, str]]) -> list[Task]:
-    """Lock and return those of the named tasks (tenant id, task id) that exist, by one statement.
+def load_tasks(connection: Connection[Any], targets: Collection[Target]) -> list[Task]:
+    """Lock and return those of the tasks that exist, by one statement.
 
     The lock is for a request whose front end committed late: an execution of the task that began before cannot have
     seen it, and so holds no request that this one would have waited for.
     """
-    tenants, ids = (list(column) for column in zip(*named, strict=True))
+    tenants, _, ids = (list(column) for column in zip(*targets, strict=True))
     with connection.cursor(row_factory=class_row(Task)) as cursor:
         return cursor.execute(
             _SELECT
@@ -123,13 +124,17 @@ def save_tasks(connection: Connection[Any], tasks: Iterable[Task]) -> None:
     connection.execute(_UPSERT, sets.rows(tasks))
 
 
+TASKS = Store(Task, frozenset({"task"}), load_tasks, save_tasks)
+
+
 async def is_known(connection: AsyncConnection[Any], tenant_id: str, task_id: str) -> bool:
     """Return whether the tenant has such a task, a write to it in line, or an event that names it."""
     cursor = await connection.execute(
         "SELECT EXISTS (SELECT FROM tasks WHERE tenant_id = %(tenant_id)s AND id = %(task_id)s)"
         " OR EXISTS (SELECT FROM requests"
-        " WHERE tenant_id = %(tenant_id)s AND task_id = %(task_id)s AND status = 'queued')"
-        " OR EXISTS (SELECT FROM audit_events WHERE tenant_id = %(tenant_id)s AND task_id = %(task_id)s)",
+        " WHERE tenant_id = %(tenant_id)s AND target_type = 'task' AND target_id = %(task_id)s AND status = 'queued')"
+        " OR EXISTS (SELECT FROM audit_events"
+        " WHERE tenant_id = %(tenant_id)s AND target_type = 'task' AND target_id = %(task_id)s)",
         {"tenant_id": tenant_id, "task_id": task_id},
     )
     row = await cursor.fetchone()

@@ -1,4 +1,5 @@
 from core.crm.queries import add_resource, existing
+from core.records import Target
 from core.tenancy.model import Caller
 from tests.workspaces import Workspace
 
@@ -9,18 +10,18 @@ def test_only_what_is_in_the_workspace_exists(workspace: Workspace, stranger: Ca
     workspace.link("deal", "deal_1")
     add_resource(workspace.connection, there, "contact", "con_2", "Joe")
     asked = {
-        (here, "contact", "con_1"),
-        (here, "deal", "deal_1"),
-        (here, "deal", "con_1"),
-        (here, "contact", "con_2"),
-        (there, "contact", "con_1"),
-        (there, "contact", "con_2"),
+        Target(here, "contact", "con_1"),
+        Target(here, "deal", "deal_1"),
+        Target(here, "deal", "con_1"),
+        Target(here, "contact", "con_2"),
+        Target(there, "contact", "con_1"),
+        Target(there, "contact", "con_2"),
     }
 
     assert existing(workspace.connection, asked) == {
-        (here, "contact", "con_1"),
-        (here, "deal", "deal_1"),
-        (there, "contact", "con_2"),
+        Target(here, "contact", "con_1"),
+        Target(here, "deal", "deal_1"),
+        Target(there, "contact", "con_2"),
     }
 
 

@@ -38,7 +38,7 @@ def test_every_row_is_executed_in_the_order_of_the_file(small: Importing) -> Non
     titles = [task.title for task in small.workspace.tasks()]
     assert sorted(titles) == sorted(f"Task {number}" for number in range(95))
     events = small.workspace.events()
-    assert [event.task_id for event in events] == [task.id for task in small.workspace.tasks()]
+    assert [event.target_id for event in events] == [task.id for task in small.workspace.tasks()]
 
 
 def test_a_few_messages_are_in_flight_and_the_rest_waits(small: Importing) -> None:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from core.commands import Command
 from core.handlers import HANDLERS, Context, Decision, State
+from core.records import Target
 from core.tasks.model import Task
 from core.tenancy.model import Actor
 
@@ -31,6 +32,12 @@ def decide(
     tenant_id: str = "ten_1",
 ) -> Decision:
     """Return what the handler of a command decides, given these tasks and related resources."""
-    state = State({(task.tenant_id, task.id): task for task in tasks}, resources)
-    context = Context(tenant_id, "task_1", actor, "mcp", NOW)
+    state = State({task.target: task for task in tasks}, {Target(*each) for each in resources})
+    context = Context("req_1", Target(tenant_id, "task", "task_1"), actor, "mcp", NOW)
     return HANDLERS[type(command)](command, state, context)
+
+
+def task_of(decision: Decision) -> Task:
+    """Return the task that a decision is about."""
+    assert isinstance(decision.record, Task)
+    return decision.record

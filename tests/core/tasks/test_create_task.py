@@ -9,7 +9,7 @@ from core.errors import ResourceNotFound
 from core.tasks.commands import CreateTask
 from core.tasks.model import Task
 from core.tenancy.model import Actor
-from tests.core.tasks.deciding import AGENT, NOW, PERSON, SERVICE, decide
+from tests.core.tasks.deciding import AGENT, NOW, PERSON, SERVICE, decide, task_of
 
 EVERYTHING = {
     "title": "Follow up with Jane Doe",
@@ -32,16 +32,20 @@ def test_a_title_alone_makes_an_open_task() -> None:
     decision = decide(CreateTask(title="Call Jane"))
 
     assert decision.outcome == "applied"
-    assert decision.task == Task(
+    assert decision.record == Task(
         id="task_1", tenant_id="ten_1", title="Call Jane", source="mcp", created_at=NOW, updated_at=NOW
     )
-    assert (decision.task.status, decision.task.revision, decision.task.last_agent_actor_id) == ("open", 1, None)
+    assert (task_of(decision).status, task_of(decision).revision, task_of(decision).last_agent_actor_id) == (
+        "open",
+        1,
+        None,
+    )
 
 
 def test_every_member_given_is_in_the_task() -> None:
     command = CreateTask.model_validate(EVERYTHING)
 
-    task = decide(command, resources=[("ten_1", "contact", "con_123")]).task
+    task = task_of(decide(command, resources=[("ten_1", "contact", "con_123")]))
 
     assert (task.title, task.description, task.assignee_id) == ("Follow up with Jane Doe", "About the pricing", "usr_2")
     assert task.due_at == datetime(2026, 12, 4, 9, tzinfo=UTC)
@@ -65,7 +69,7 @@ def test_a_related_resource_that_is_not_in_the_workspace_is_not_found(resources:
 
 @pytest.mark.parametrize(("actor", "expected"), [(PERSON, None), (SERVICE, None), (AGENT, "agt_1")])
 def test_only_an_agent_is_kept_as_the_agent_that_touched_the_task(actor: Actor, expected: str | None) -> None:
-    assert decide(CreateTask(title="Call Jane"), actor=actor).task.last_agent_actor_id == expected
+    assert task_of(decide(CreateTask(title="Call Jane"), actor=actor)).last_agent_actor_id == expected
 
 
 def test_the_audit_trail_is_told_that_a_task_was_to_be_open_and_what_it_is_linked_to() -> None:
@@ -201,4 +205,5 @@ def test_a_command_cannot_be_changed() -> None:
 def test_every_create_has_a_task_of_its_own() -> None:
     command = CreateTask(title="Call Jane")
 
-    assert command.target_id() != command.target_id()
+    assert command.target("req_1") == ("task", "task_1")
+    assert command.target("req_2") == ("task", "task_2")

@@ -10,10 +10,11 @@ import core.tasks.handlers  # noqa: F401 (registers them)
 from core.commands import Command
 from core.errors import DomainError
 from core.handlers import HANDLERS, Context, State
+from core.records import Target
 from core.tasks.commands import CreateTask, UpdateTask
 from core.tasks.model import Task
 from core.tenancy.model import Actor
-from tests.core.tasks.deciding import AGENT, NOW, PERSON
+from tests.core.tasks.deciding import AGENT, NOW, PERSON, task_of
 
 _notes = st.sampled_from(["", "Jane replied.", "Jane called back."])
 _updates = st.one_of(
@@ -23,20 +24,21 @@ _updates = st.one_of(
     st.just(UpdateTask(task_id="task_1", status="completed")),
     st.just(UpdateTask(task_id="task_1")),
 )
+_TARGET = Target("ten_1", "task", "task_1")
 _steps = st.lists(st.tuples(_updates, st.sampled_from([PERSON, AGENT])), max_size=30)
 
 
 def _decide(command: Command, state: State, actor: Actor, step: int) -> Task | None:
     """Apply a command to the state; return the task, or None where it is refused."""
-    context = Context("ten_1", "task_1", actor, "api", NOW + timedelta(seconds=step))
+    context = Context("req_1", _TARGET, actor, "api", NOW + timedelta(seconds=step))
     try:
         decision = HANDLERS[type(command)](command, state, context)
     except DomainError:
         return None
     if decision.outcome == "unchanged":
-        assert decision.task == state.tasks["ten_1", "task_1"]
-    state.tasks["ten_1", "task_1"] = decision.task
-    return decision.task
+        assert decision.record == state.records[_TARGET]
+    state.records[_TARGET] = decision.record
+    return task_of(decision)
 
 
 @given(_steps)
@@ -75,7 +77,8 @@ def test_handlers_leave_the_tasks_that_they_are_given_alone(steps: list[tuple[Up
     state = State()
     _decide(CreateTask(title="Call Jane"), state, PERSON, 0)
     for step, (command, actor) in enumerate(steps, 1):
-        given_task = state.tasks["ten_1", "task_1"]
+        given_task = state.find(Task, _TARGET)
+        assert given_task is not None
         copy = replace(given_task)
         _decide(command, state, actor, step)
         assert given_task == copy

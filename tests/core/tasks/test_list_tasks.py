@@ -65,7 +65,7 @@ def full_workspace(workspace: Workspace, stranger: Caller) -> Workspace:
         )
     ]
     ended = [
-        UpdateTask(task_id=receipt.task_id, status=chance.choice(["completed", "canceled"]))
+        UpdateTask(task_id=receipt.target_id, status=chance.choice(["completed", "canceled"]))
         for receipt in receipts
         if chance.random() < 0.5
     ]

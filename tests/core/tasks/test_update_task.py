@@ -9,7 +9,7 @@ from core.errors import InvalidStatusTransition, ResourceNotFound, ValidationFai
 from core.tasks.commands import UpdateTask
 from core.tasks.model import Status, Task
 from core.tenancy.model import Actor
-from tests.core.tasks.deciding import AGENT, BY_STATUS, CANCELED, COMPLETED, NOW, OPEN, PERSON, SERVICE, decide
+from tests.core.tasks.deciding import AGENT, BY_STATUS, CANCELED, COMPLETED, NOW, OPEN, PERSON, SERVICE, decide, task_of
 
 _TRANSITIONS: list[tuple[Status, Status, str]] = [
     ("open", "completed", "task.complete"),
@@ -32,7 +32,7 @@ def test_a_transition_changes_status_revision_and_time(before: Status, after: St
 
     assert (decision.outcome, _update(after).action) == ("applied", action)
     assert decision.action is None
-    assert decision.task == replace(
+    assert decision.record == replace(
         task,
         status=after,
         revision=4,
@@ -62,35 +62,35 @@ def test_the_same_status_again_changes_nothing(status: Status, actor: Actor) -> 
     decision = decide(_update(status), BY_STATUS[status], actor=actor)
 
     assert decision.outcome == "unchanged"
-    assert decision.task is BY_STATUS[status]
+    assert task_of(decision) is BY_STATUS[status]
 
 
 def test_an_update_that_asks_for_nothing_changes_nothing() -> None:
     decision = decide(_update(), OPEN)
 
-    assert (decision.outcome, decision.task) == ("unchanged", OPEN)
+    assert (decision.outcome, task_of(decision)) == ("unchanged", OPEN)
 
 
 def test_completing_keeps_the_note() -> None:
-    task = decide(_update("completed", "Jane confirmed the next call."), OPEN).task
+    task = task_of(decide(_update("completed", "Jane confirmed the next call."), OPEN))
 
     assert (task.completed_note, task.completed_at) == ("Jane confirmed the next call.", NOW)
 
 
 def test_completing_without_a_note_leaves_none() -> None:
-    assert decide(_update("completed"), OPEN).task.completed_note is None
+    assert task_of(decide(_update("completed"), OPEN)).completed_note is None
 
 
 def test_reopening_clears_note_and_time_of_completion() -> None:
-    task = decide(_update("open"), COMPLETED).task
+    task = task_of(decide(_update("open"), COMPLETED))
 
     assert (task.completed_note, task.completed_at) == (None, None)
 
 
 def test_completing_again_after_reopening_does_not_bring_the_old_note_back() -> None:
-    reopened = decide(_update("open"), COMPLETED).task
+    reopened = task_of(decide(_update("open"), COMPLETED))
 
-    assert decide(_update("completed"), reopened).task.completed_note is None
+    assert task_of(decide(_update("completed"), reopened)).completed_note is None
 
 
 @pytest.mark.parametrize("status", [None, "completed"])
@@ -98,7 +98,7 @@ def test_the_note_of_a_completed_task_can_be_changed_and_the_completion_stays(st
     decision = decide(_update(status, "Jane called back."), COMPLETED)
 
     assert (decision.outcome, decision.action) == ("applied", "task.update")
-    assert decision.task == replace(COMPLETED, completed_note="Jane called back.", revision=4, updated_at=NOW)
+    assert decision.record == replace(COMPLETED, completed_note="Jane called back.", revision=4, updated_at=NOW)
 
 
 @pytest.mark.parametrize("status", [None, "completed"])
@@ -107,7 +107,7 @@ def test_the_same_note_again_changes_nothing(status: Status | None) -> None:
 
 
 def test_a_note_can_be_emptied() -> None:
-    assert decide(_update(note=""), COMPLETED).task.completed_note == ""
+    assert task_of(decide(_update(note=""), COMPLETED)).completed_note == ""
 
 
 @pytest.mark.parametrize("task", [OPEN, CANCELED])
@@ -139,13 +139,13 @@ def test_the_last_agent_is_the_one_that_changed_the_task(
 ) -> None:
     task = replace(OPEN, last_agent_actor_id=before)
 
-    assert decide(_update("completed"), task, actor=actor).task.last_agent_actor_id == expected
+    assert task_of(decide(_update("completed"), task, actor=actor)).last_agent_actor_id == expected
 
 
 def test_an_agent_that_changed_nothing_did_not_touch_the_task() -> None:
     task = replace(OPEN, last_agent_actor_id="agt_2")
 
-    assert decide(_update("open"), task, actor=AGENT).task.last_agent_actor_id == "agt_2"
+    assert task_of(decide(_update("open"), task, actor=AGENT)).last_agent_actor_id == "agt_2"
 
 
 @pytest.mark.parametrize(("before", "after", "_action"), _TRANSITIONS)
@@ -160,7 +160,7 @@ def test_an_update_leaves_everything_else_as_it_was(before: Status, after: Statu
     )
     changed = {"status", "revision", "updated_at", "completed_note", "completed_at"}
 
-    after_update = decide(_update(after), task).task
+    after_update = task_of(decide(_update(after), task))
 
     for name in task.__dataclass_fields__:
         assert name in changed or getattr(after_update, name) == getattr(task, name)
@@ -183,7 +183,7 @@ def test_an_update_leaves_everything_else_as_it_was(before: Status, after: Statu
 def test_what_the_contract_allows_is_accepted(members: dict[str, Any]) -> None:
     command = UpdateTask.model_validate({"task_id": "task_123"} | members)
 
-    assert command.target_id() == command.task_id
+    assert command.target("req_1") == ("task", command.task_id)
 
 
 @pytest.mark.parametrize(
