@@ -12,6 +12,8 @@ from pydantic_core import CoreSchema, PydanticCustomError
 # RFC 3339, section 5.6, with the offset that makes it an instant.
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:[0-5]\d)", re.ASCII)
 
+_NO_DATE_TIME = "No such date-time in UTC, from the year 0001 to 9999 and without leap seconds"
+
 # Nothing of these categories is seen by itself: controls, formats (zero-width ones too), marks and separators. The
 # others are a letter or symbol by category, and as empty: the Hangul fillers and the braille cell without a dot.
 _UNSEEN = ("Cc", "Cf", "M", "Z")
@@ -28,7 +30,7 @@ def _instant(value: object) -> datetime:
     try:
         return datetime.fromisoformat(value.upper()).astimezone(UTC)
     except (ValueError, OverflowError) as error:
-        raise PydanticCustomError("instant", "No such date-time") from error
+        raise PydanticCustomError("instant", _NO_DATE_TIME) from error
 
 
 def _without_nul(value: str) -> str:
