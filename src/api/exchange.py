@@ -106,14 +106,18 @@ def _single(request: Request, header: str) -> str | None:
     return values.pop() if values else None
 
 
-class Waits(StrictModel):
-    """What every read over HTTP may be asked: what to wait for; its numbers come as digits."""
-
-    after_request: Annotated[Identifier | None, NOT_NULL] = Field(
-        None, description="Answer when this request is finished: read your own write. 10 seconds, or `Prefer: wait=N`."
-    )
+class QueryParameters(StrictModel):
+    """Input that comes as text: a number is written in digits, and in nothing else that Python would read as one."""
 
     @field_validator("limit", mode="before", check_fields=False)
     @classmethod
     def _limit_in_digits(cls, limit: str | int) -> str | int:
         return int(limit) if isinstance(limit, str) and _NUMBER.fullmatch(limit) else limit
+
+
+class Waits(QueryParameters):
+    """What every read may be asked to wait for."""
+
+    after_request: Annotated[Identifier | None, NOT_NULL] = Field(
+        None, description="Answer when this request is finished: read your own write. 10 seconds, or `Prefer: wait=N`."
+    )

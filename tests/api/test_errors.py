@@ -7,7 +7,7 @@ from tests.api.asking import Api, ask_raw, problem_of, refused_fields
 pytestmark = pytest.mark.usefixtures("nothing_is_accepted")
 
 WRITES = [("POST", "/v1/tasks"), ("PATCH", "/v1/tasks/task_1")]
-LISTS = ["/v1/tasks", "/v1/audit-events", "/v1/tasks/task_1/audit-events"]
+LISTS = ["/v1/tasks", "/v1/audit-events", "/v1/tasks/task_1/audit-events", "/v1/imports"]
 READS = [*LISTS, "/v1/tasks/task_1", "/v1/requests/req_1", "/v1/requests?idempotency_key=k"]
 
 

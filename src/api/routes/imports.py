@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field
 from api.access import TaskWriter
 from api.answers import found
 from api.documentation import read_operation, rejects_operation, upload_operation
-from api.exchange import NO_PARAMETERS, CurrentExchange, Exchange
+from api.exchange import NO_PARAMETERS, CurrentExchange, Exchange, QueryParameters
 from api.transfers import MEDIA_TYPES, file_of, format_of, rejects_of
 from api.views import ImportFound, ImportPage, ImportView
 from core.commands import StrictModel
@@ -42,10 +42,8 @@ class ImportQuery(FormatQuery):
     dry_run: bool = Field(default=False, description="Only check the rows: none is queued, and the rejects are kept.")
 
 
-class ImportsQuery(ListImports):
+class ImportsQuery(ListImports, QueryParameters):
     """A page of imports."""
-
-    model_config = ConfigDict(strict=False)
 
 
 @router.post("/v1/imports", summary="Import tasks from a file", **upload_operation())
