@@ -11,6 +11,7 @@ from urllib.request import parse_http_list
 from fastapi import Depends, Query, Request
 from pydantic import Field, field_validator
 
+from api.problems import path_of
 from api.runtime import Runtime
 from core.commands import StrictModel
 from core.errors import FieldError, ResourceNotFound, ValidationFailed
@@ -50,7 +51,7 @@ async def exchange(request: Request) -> Exchange:
     return Exchange(
         id=request.scope["state"]["request_id"],
         runtime=request.app.state.runtime,
-        path=request.url.path,
+        path=path_of(request.scope),
         wait=preferred_wait(request.headers.getlist("prefer")),
         idempotency_key=_single(request, "idempotency-key"),
     )
@@ -79,7 +80,7 @@ def preferred_wait(prefer: Sequence[str]) -> int | None:
 def _refuse_undecodable(request: Request) -> None:
     """Refuse percent-encoded bytes that are no UTF-8, which everything after this reads as U+FFFD."""
     if not _is_utf8(request.scope["raw_path"]):
-        raise ResourceNotFound(f"There is nothing at {request.url.path}, whose bytes are not valid UTF-8.")
+        raise ResourceNotFound(f"There is nothing at {path_of(request.scope)}, whose bytes are not valid UTF-8.")
     wrong = [pair for pair in request.scope["query_string"].split(b"&") if not _is_utf8(pair)]
     if wrong:
         raise ValidationFailed([FieldError(unquote(pair.partition(b"=")[0]), "Not valid UTF-8") for pair in wrong])

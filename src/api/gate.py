@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.access import caller_from
 from api.bodies import read_body
 from api.inputs import refuse_repeated
-from api.problems import headers_of
+from api.problems import headers_of, path_of
 from core.errors import DomainError, Misdirected, Unavailable, ValidationFailed
 from core.tenancy.model import Caller
 
@@ -112,7 +112,7 @@ def _called_tool(message: Json) -> str | None:
 
 
 def _refusal(request: Request, message: Json, error: DomainError) -> Response:
-    problem = error.problem(request_id=request.scope["state"]["request_id"], instance=request.url.path)
+    problem = error.problem(request_id=request.scope["state"]["request_id"], instance=path_of(request.scope))
     refused = {"code": REFUSED, "message": error.detail, "data": problem}
     document = {"jsonrpc": "2.0", "id": _id_of(message), "error": refused}
     return Response(orjson.dumps(document), error.status, headers_of(error), "application/json")

@@ -8,7 +8,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.problems import crashed
+from api.problems import crashed, path_of
 from core.ids import new_id
 
 log = structlog.get_logger(__name__)
@@ -45,11 +45,11 @@ class ExchangeMiddleware:
             try:
                 await self._app(_as_get(scope), receive, send_with_id)
             except ClientDisconnect:
-                log.info("client_hung_up", path=scope["path"])
+                log.info("client_hung_up", path=path_of(scope))
             except Exception as error:
                 if started:
                     raise
-                await crashed(request_id, scope["path"], error)(scope, receive, send_with_id)
+                await crashed(request_id, path_of(scope), error)(scope, receive, send_with_id)
 
 
 def _as_get(scope: Scope) -> Scope:

@@ -10,6 +10,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.routing import Match, Mount
+from starlette.types import Scope
 
 from api.inputs import field_errors
 from core.errors import (
@@ -37,7 +38,7 @@ def problem_response(problem: Problem, headers: Mapping[str, str] | None = None)
 
 def refuse(request: Request, error: DomainError, headers: Mapping[str, str] | None = None) -> Response:
     """Return the answer for an error of this exchange."""
-    problem = error.problem(request_id=request.scope["state"]["request_id"], instance=request.url.path)
+    problem = error.problem(request_id=request.scope["state"]["request_id"], instance=path_of(request.scope))
     return problem_response(problem, {**(headers or {}), **headers_of(error)})
 
 
@@ -99,11 +100,17 @@ def _methods_of(request: Request) -> list[str]:
 
 def _as_domain_error(request: Request, error: HTTPException) -> DomainError:
     known: dict[int, DomainError] = {
-        HTTPStatus.NOT_FOUND: ResourceNotFound(f"There is nothing at {request.url.path}."),
-        HTTPStatus.METHOD_NOT_ALLOWED: MethodNotAllowed(f"{request.url.path} has no method {request.method}."),
+        HTTPStatus.NOT_FOUND: ResourceNotFound(f"There is nothing at {path_of(request.scope)}."),
+        HTTPStatus.METHOD_NOT_ALLOWED: MethodNotAllowed(f"{path_of(request.scope)} has no method {request.method}."),
         HTTPStatus.BAD_REQUEST: ValidationFailed([FieldError("body", str(error.detail))]),
     }
     return known.get(error.status_code) or InternalError("The request could not be answered.")
+
+
+def path_of(scope: Scope) -> str:
+    """Return the path as it was sent, which is a URI reference whatever its bytes mean (RFC 9457, section 3.1.5)."""
+    path: bytes = scope["raw_path"]
+    return path.decode("ascii")
 
 
 def crashed(request_id: str, path: str, error: Exception) -> Response:

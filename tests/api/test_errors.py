@@ -102,6 +102,11 @@ def test_a_resource_id_without_its_type_is_refused_as_a_filter(api: Api) -> None
     assert refused_fields(api.get("/v1/tasks", related_resource_id="con_1")) == {"related_resource_type"}
 
 
+@pytest.mark.parametrize("path", ["/v1/tasks/a%0d%0Ab", "/v1/tasks/a%3Fb%23c", "/v1/tasks/%FF", "/v1/tasks/%C3%A9/x"])
+def test_a_refusal_names_the_path_as_it_was_sent(api: Api, path: str) -> None:
+    assert problem_of(api.send("GET", path), 404, "resource_not_found")["instance"] == path
+
+
 @pytest.mark.parametrize("path", ["/v1/tasks/{}", "/v1/tasks/{}/audit-events", "/v1/requests/{}"])
 @pytest.mark.parametrize("id_", ["%00", "a%00b", "%20", "x" * 256, "%09%0a", "%E2%80%AE"])
 def test_an_id_that_can_be_none_is_refused(api: Api, path: str, id_: str) -> None:
