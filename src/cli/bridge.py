@@ -25,13 +25,13 @@ from cli.rpc import (
     is_request,
     negotiated_version,
 )
+from cli.stack import is_here
 
 _HEADERS = {"accept": "application/json, text/event-stream", "content-type": "application/json"}
 # The endpoint sends a sign of life every 15 s while it works on a request.
 _TIMEOUT = httpx2.Timeout(30.0, connect=5.0, read=60.0, pool=None)
 _PAUSES_BETWEEN_CONNECTS = (0.0, 0.2, 0.8)
 _TO_FINISH_SECONDS = 10.0
-_THIS_MACHINE = {"localhost", "127.0.0.1", "::1"}
 
 
 class Bridge:
@@ -47,8 +47,7 @@ class Bridge:
             headers={**_HEADERS, "authorization": f"Bearer {token}"},
             timeout=_TIMEOUT,
             limits=httpx2.Limits(max_connections=None),
-            # A proxy that the environment names is not for this machine's own addresses.
-            trust_env=httpx2.URL(url).host not in _THIS_MACHINE,
+            trust_env=not is_here(url),
         )
 
     def take(self, line: bytes) -> None:

@@ -11,6 +11,7 @@ COMMANDS = {
     "migrate": ("cli.migrate:migrate", "Bring the database to the newest schema."),
     "tenant": ("cli.tenants:tenant", "Make and list workspaces."),
     "token": ("cli.tokens:token", "Make, list and revoke access tokens."),
+    "import": ("cli.imports:import_", "Import tasks from a CSV or NDJSON file."),
     "mcp": ("cli.stdio:mcp", "Serve MCP on standard input and output."),
 }
 
@@ -39,7 +40,7 @@ class LazyGroup(click.Group):
 @click.group(
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit codes: 0 done, 1 error, 2 usage, 4 not allowed, 75 try again later.",
+    epilog="Exit codes: 0 done, 1 error, 2 usage, 3 some rows not taken, 4 not allowed, 75 try again later.",
 )
 @click.version_option(package_name="baton", message="baton %(version)s")
 def cli() -> None:

@@ -37,7 +37,7 @@ def cut_off(url: str, error: httpx2.HTTPError | None = None) -> Refusal:
 
 def refusal_of(answer: httpx2.Response, url: str) -> Refusal:
     """Read a refusal from an HTTP answer that is no JSON-RPC message."""
-    problem = _problem(answer)
+    problem = problem_of(answer)
     detail = str(problem.get("detail") or problem.get("title") or "")
     code = str(problem.get("code") or "")
     match answer.status_code:
@@ -55,7 +55,7 @@ def refusal_of(answer: httpx2.Response, url: str) -> Refusal:
             return Refusal(text, code or "internal_error", retryable=bool(problem.get("retryable")))
 
 
-def _problem(answer: httpx2.Response) -> dict[str, object]:
+def problem_of(answer: httpx2.Response) -> dict[str, object]:
     """Return the problem document (RFC 9457) of an answer that was read; empty where it has none."""
     try:
         problem = json.loads(answer.content)

@@ -3,6 +3,7 @@
 import json
 import os
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
@@ -15,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8765
 
+_THIS_MACHINE = {"localhost", "127.0.0.1", "::1"}
 _ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what is listened on, translated to connect
 
 
@@ -36,16 +38,33 @@ def running_url() -> str:
     """Return the URL of the running API: BATON_URL, else where `baton up` said that it listens."""
     if named := os.environ.get("BATON_URL"):
         return named.rstrip("/").removesuffix("/mcp")
-    try:
-        return str(json.loads((checkout_home() / "tokens.json").read_text())["url"])
-    except (OSError, ValueError, LookupError, TypeError):
-        return api_url(DEFAULT_HOST, DEFAULT_PORT)
+    return _announced().get("url") or api_url(DEFAULT_HOST, DEFAULT_PORT)
+
+
+def person_token(url: str) -> str | None:
+    """Return the token that `baton up` made for a person, where it is of the API at this URL and no other."""
+    announced = _announced()
+    return announced.get("person") if announced.get("url") == url else None
 
 
 def api_url(host: str, port: int) -> str:
     """Return the URL at which a process that listens on this address is reached from this machine."""
     reached = _ANY_ADDRESS.get(host, host)
     return f"http://[{reached}]:{port}" if ":" in reached else f"http://{reached}:{port}"
+
+
+def is_here(url: str) -> bool:
+    """Return whether a URL is one of this machine's own: a proxy that the environment names is not for it."""
+    return urlsplit(url).hostname in _THIS_MACHINE
+
+
+def _announced() -> dict[str, str]:
+    """Return what `baton up` wrote into tokens.json; nothing where there is no such file."""
+    try:
+        members = json.loads((checkout_home() / "tokens.json").read_text())
+        return {name: str(value) for name, value in members.items()}
+    except (OSError, ValueError, AttributeError):
+        return {}
 
 
 def _what_is_wrong(error: ValidationError, env: Path) -> str:
