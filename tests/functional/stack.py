@@ -65,6 +65,11 @@ class Stack:
         tokens: dict[str, str] = json.loads((self.home / "tokens.json").read_text())
         return tokens
 
+    @property
+    def database_url(self) -> str:
+        lines = (self.home / "env").read_text().splitlines()
+        return next(line.partition("=")[2].strip("'\"") for line in lines if line.startswith("BATON_DATABASE_URL="))
+
     def client(self, who: str = "person", **options: Any) -> httpx.Client:
         headers = {"Authorization": f"Bearer {self.tokens[who]}"}
         return httpx.Client(base_url=self.url, headers=headers, timeout=40, **options)

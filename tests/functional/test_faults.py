@@ -40,7 +40,7 @@ def _assert_each_ends_once(stack: Stack, client: httpx.Client, request_ids: list
         left = max(1, int(deadline - time.monotonic()))
         answer = client.get(f"/v1/requests/{request_id}", headers={"Prefer": f"wait={min(left, 30)}"})
         assert answer.json()["request"]["status"] == "succeeded", (answer.text, stack.log.read_text()[-6000:])
-    with psycopg.connect(_database(stack)) as connection:
+    with psycopg.connect(stack.database_url) as connection:
         events = connection.execute(
             "SELECT count(*), count(DISTINCT request_id), count(DISTINCT target_id) FROM audit_events"
             " WHERE request_id = ANY(%s) AND outcome = 'applied'",
@@ -55,11 +55,6 @@ def _assert_each_ends_once(stack: Stack, client: httpx.Client, request_ids: list
     assert tasks == (len(request_ids), 1)
 
 
-def _database(stack: Stack) -> str:
-    lines = (stack.home / "env").read_text().splitlines()
-    return next(line.partition("=")[2].strip("'\"") for line in lines if line.startswith("BATON_DATABASE_URL="))
-
-
 def test_killing_every_worker_in_mid_batch_loses_nothing(stack: Stack, person: httpx.Client) -> None:
     accepted: list[str] = []
     for _ in range(3):
@@ -69,7 +64,7 @@ def test_killing_every_worker_in_mid_batch_loses_nothing(stack: Stack, person: h
 
 
 def test_killing_a_worker_that_holds_the_locks_of_its_batch_loses_nothing(stack: Stack, person: httpx.Client) -> None:
-    with psycopg.connect(_database(stack)) as blocker:
+    with psycopg.connect(stack.database_url) as blocker:
         # Execution stops inside its transaction, where it writes tasks, until this one ends.
         blocker.execute("LOCK TABLE tasks IN SHARE MODE")
         accepted = _accept(person, 20)
@@ -79,7 +74,7 @@ def test_killing_a_worker_that_holds_the_locks_of_its_batch_loses_nothing(stack:
 
 
 def _waiting_for_tasks(stack: Stack) -> int:
-    with psycopg.connect(_database(stack)) as connection:
+    with psycopg.connect(stack.database_url) as connection:
         row = connection.execute(
             "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'tasks'::regclass"
         ).fetchone()
