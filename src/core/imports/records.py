@@ -8,6 +8,7 @@ import codecs
 import csv
 import json
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,7 @@ MOST_BYTES = 262_144
 RAW = "_raw"
 """The value that holds what was sent where its columns cannot be told."""
 
+_MOST_FAULTS = 100  # named of one header
 _TOO_LONG = f"A row may have {MOST_BYTES:,} bytes at most"
 _OPEN_QUOTE = "A quote is opened in this line and never closed"
 _ENDLESS = "field limit"  # of the csv module, 131,072 characters
@@ -113,7 +115,7 @@ class CsvReader(RecordReader):
         """Return the last records; raises ValidationFailed as well when there was no header."""
         records = super().end()
         if self.columns is None:
-            raise ValidationFailed([FieldError("body", "The file is empty: its first line must name the columns")])
+            raise ValidationFailed([FieldError("body", "No header was found: the first line must name the columns")])
         return records
 
     def _records(self, lines: list[bytes], *, last: bool) -> Iterator[Record]:
@@ -153,12 +155,13 @@ class CsvReader(RecordReader):
         if not row:
             return
         names = [name.strip() for name in row]
-        wrong = [FieldError(name or "header", "No such column") for name in names if name not in self._known]
-        wrong += [FieldError(name, "The header names it twice") for name in {*names} if names.count(name) > 1]
-        wrong += [FieldError(name, "The header lacks it") for name in self._required if name not in names]
+        counts = Counter(names)
+        wrong = [FieldError(name, "The header lacks it") for name in self._required if name not in counts]
+        wrong += [FieldError(name, "The header names it twice") for name, count in counts.items() if name and count > 1]
+        wrong += [FieldError(name or "header", "No such column") for name in counts if name not in self._known]
         if wrong:
             known = ", ".join(name for name in self._known if not name.startswith("_"))
-            raise ValidationFailed([FieldError("header", f"The columns are {known}"), *wrong])
+            raise ValidationFailed([FieldError("header", f"The columns are {known}"), *wrong[:_MOST_FAULTS]])
         self.columns = names
 
 

@@ -171,6 +171,17 @@ def test_a_file_that_is_not_what_it_should_be_is_refused_as_a_whole(data: bytes,
     assert {error["field"] for error in refused.value.extensions["field_errors"]} == fields
 
 
+def test_a_header_of_a_mass_of_columns_is_refused_with_the_first_faults() -> None:
+    header = ",".join(f"c{number}" for number in range(30_000)).encode()
+
+    with pytest.raises(ValidationFailed) as refused:
+        _csv().feed(header + b"\n")
+
+    errors = refused.value.extensions["field_errors"]
+    assert [error["field"] for error in errors[:3]] == ["header", "title", "c0"]
+    assert len(errors) == 101
+
+
 def test_an_empty_ndjson_file_is_refused() -> None:
     with pytest.raises(ValidationFailed):
         NdjsonReader().end()
