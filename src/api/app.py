@@ -1,9 +1,11 @@
 """The FastAPI application: routes, errors, documents, and the runtime that they share."""
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from starlette.routing import Route
 
 from api import problems
 from api.agents import Agents
@@ -47,4 +49,12 @@ def create_app(settings: Settings) -> FastAPI:
     app.router.routes.append(agents.route)
     install_openapi(app)
     install_docs(app)
+    _match_whole_paths(app)
     return app
+
+
+def _match_whole_paths(app: FastAPI) -> None:
+    """Let a route match no path with a line break behind it: the patterns end in `$`, which stands before one too."""
+    for route in app.routes:
+        if isinstance(route, Route):
+            route.path_regex = re.compile(route.path_regex.pattern.removesuffix("$") + r"\Z")

@@ -31,7 +31,7 @@ TaskId = Annotated[Identifier, Path(description="Task identifier.")]
 class _TaskIdConvertor(StringConvertor):
     """What a path names a task by: not `batch`, which is a resource of its own."""
 
-    regex = "(?!batch$)[^/]+"
+    regex = r"(?!batch\Z)[^/]+"
 
 
 register_url_convertor("task", _TaskIdConvertor())
