@@ -21,6 +21,7 @@ ROWS: dict[str, Callable[[Stage, Plan], Iterator[Figure]]] = {
         writes.accept,
         writes.sustain,
         writes.drain,
+        writes.batch,
         writes.wait,
         reads.pages,
         agents.mcp,

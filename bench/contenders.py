@@ -78,6 +78,11 @@ class Contender:
         """Return the request that writes one task."""
         return load.post(f"{self.url}/v1/tasks", self.headers, TASK, self._created)
 
+    def batch(self, tasks: int) -> load.Request:
+        """Return the request that writes so many tasks at once."""
+        commands = [{"command": "task.create", **TASK}] * tasks
+        return load.post(f"{self.url}/v1/tasks/batch", self.headers, {"commands": commands}, self._created)
+
     def waited_creation(self) -> load.Request:
         """Return the request that writes one task, and is answered when that is done."""
         return load.post(f"{self.url}/v1/tasks", {**self.headers, "prefer": "wait=10"}, TASK, 201)

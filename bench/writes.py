@@ -8,6 +8,8 @@ from bench.contenders import CELERY, NOTHING, PROCRASTINATE, SYNCHRONOUS, Conten
 from bench.figures import Figure, Goal, Plan, compare
 from bench.stage import Stage
 
+_BATCH, _BATCH_CONNECTIONS = 1_000, 4
+
 
 def accept(stage: Stage, plan: Plan) -> Iterator[Figure]:
     """Each connection posts one task after the other; what counts is the answers. Nothing is executed meanwhile.
@@ -80,6 +82,31 @@ def drain(stage: Stage, plan: Plan) -> Iterator[Figure]:
 
         samples = compare(plan, contenders, measure)
     yield Figure("executed from a full queue, one worker", "writes/s", samples, {CELERY.title: Goal(40)})
+
+
+def batch(stage: Stage, plan: Plan) -> Iterator[Figure]:
+    """Baton's connections, four of them, each post 1,000 tasks in a batch, and another 1,000; (b) is sent one by one.
+
+    What counts is every task that was accepted, over the time from the first request until the last of them was
+    executed. One worker process of Baton's executes the bulk lane; (b) has two.
+    """
+    with ExitStack() as stack:
+        ours, celery = stack.enter_context(baton(stage)), stack.enter_context(peer(stage, CELERY))
+        sent = {
+            ours: (ours.batch(_BATCH), _BATCH, _BATCH_CONNECTIONS),
+            celery: (celery.creation(), 1, plan.connections),
+        }
+
+        def measure(contender: Contender) -> float:
+            request, writes, connections = sent[contender]
+            with contender.serving(), contender.executing():
+                began = time.perf_counter()
+                done = contender.take(request, connections=connections, seconds=plan.seconds, writes=writes)
+                contender.wait_until_executed()
+                return writes * done.answers / (time.perf_counter() - began)
+
+        samples = compare(plan, [ours, celery], measure)
+    yield Figure("accepted and executed, batches of 1,000", "writes/s", samples, {CELERY.title: Goal(20)})
 
 
 def wait(stage: Stage, plan: Plan) -> Iterator[Figure]:
