@@ -151,9 +151,14 @@ def _named(kind: type[Command]) -> dict[str, Any]:
 
 
 def read_operation(
-    view: type[View], scope: Scope, returns: str, *, tagged: bool = False, polled: bool = False
+    view: type[View],
+    scope: Scope,
+    returns: str,
+    *also: type[DomainError],
+    tagged: bool = False,
+    polled: bool = False,
 ) -> Operation:
-    """Describe a read: whether its answer has an ETag, and may say when to look again."""
+    """Describe a read: how else it may be refused, whether its answer has an ETag, and may say when to look again."""
     headers = (_TAGGED if tagged else {}) | (RETRY_AFTER if polled else {})
     answers: Responses = {200: answer("The document.", returns, headers)}
     if tagged:
@@ -163,7 +168,7 @@ def read_operation(
         }
     return {
         "response_model": view,
-        "responses": {**answers, **problems(*_READS)},
+        "responses": {**answers, **problems(*_READS, *also)},
         "openapi_extra": {
             "parameters": [_PREFER, *([_IF_NONE_MATCH] if tagged else []), _CORRELATION],
             "security": _needs(scope),

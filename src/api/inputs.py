@@ -115,6 +115,14 @@ def _parse_key(members: Mapping[str, Any], header_key: str | None) -> tuple[str 
         return None, [FieldError(KEY, found["msg"]) for found in found_in(error)]
 
 
+def parse_header_key(header_key: str | None) -> str | None:
+    """Return the key of a call that can have it in its header only; raises ValidationFailed where it is none."""
+    key, refused = _parse_key({}, header_key)
+    if refused:
+        raise ValidationFailed(refused)
+    return key
+
+
 def parse_batch_key(header_key: str | None) -> str | None:
     """Return the key of a batch, of which the keys of its commands are made: KEY/0, KEY/1 and so on.
 
@@ -122,11 +130,9 @@ def parse_batch_key(header_key: str | None) -> str | None:
         ValidationFailed: it is no idempotency key, or too long to have a position appended.
 
     """
-    key, refused = _parse_key({}, header_key)
-    if key is not None and len(key) > BATCH_KEY_FORM["maxLength"]:
-        refused = [FieldError(KEY, f"The key of a batch may have {BATCH_KEY_FORM['maxLength']} characters at most")]
-    if refused:
-        raise ValidationFailed(refused)
+    key, most = parse_header_key(header_key), BATCH_KEY_FORM["maxLength"]
+    if key is not None and len(key) > most:
+        raise ValidationFailed([FieldError(KEY, f"The key of a batch may have {most} characters at most")])
     return key
 
 

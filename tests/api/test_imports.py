@@ -157,6 +157,14 @@ def test_a_key_names_the_file_and_brings_its_import_back(api: Api) -> None:
     assert api.get("/v1/imports?idempotency_key=file-2").json()["imports"] == []
 
 
+@pytest.mark.parametrize(
+    "key", ["", "two words", "é", "x" * 256, "x" * 20_000], ids=lambda key: f"{key:.5} of {len(key)}"
+)
+def test_a_key_that_can_be_none_is_refused_and_nothing_received(api: Api, key: str) -> None:
+    assert refused_fields(_send(api, b"title\nOne\n", **{"Idempotency-Key": key})) == {"idempotency_key"}
+    assert api.get("/v1/imports").json()["imports"] == []
+
+
 def test_imports_are_listed_newest_first_page_by_page(api: Api) -> None:
     made = [_import(api, b"title\nOne\n")["id"] for _ in range(3)]
 

@@ -11,9 +11,11 @@ from api.access import TaskWriter
 from api.answers import found
 from api.documentation import read_operation, rejects_operation, upload_operation
 from api.exchange import NO_PARAMETERS, CurrentExchange, Exchange, QueryParameters
+from api.inputs import parse_header_key
 from api.transfers import MEDIA_TYPES, file_of, format_of, rejects_of
 from api.views import ImportFound, ImportPage, ImportView
 from core.commands import StrictModel
+from core.errors import InvalidStatusTransition
 from core.fields import NOT_NULL, Identifier
 from core.ids import new_id
 from core.imports.model import Import, ImportFormat
@@ -51,7 +53,7 @@ async def create_import(
     request: Request, caller: TaskWriter, exchange: CurrentExchange, query: Annotated[ImportQuery, Query()]
 ) -> Response:
     """Queue the creation of a task for each row of a CSV or NDJSON file; answers 202 when all of it is committed."""
-    format_, key = format_of(request, query.format), exchange.idempotency_key
+    format_, key = format_of(request, query.format), parse_header_key(exchange.idempotency_key)
     if key is not None and (known := await _by_key(exchange, caller, key)):
         async for _ in file_of(request):  # a client that is still sending would not read the answer
             pass
@@ -122,7 +124,7 @@ async def get_rejects(
     "/v1/imports/{import_id}/cancel",
     summary="Cancel an import",
     dependencies=NO_PARAMETERS,
-    **read_operation(ImportFound, "tasks:write", "import_found", polled=True),
+    **read_operation(ImportFound, "tasks:write", "import_found", InvalidStatusTransition, polled=True),
 )
 async def cancel_import_(caller: TaskWriter, exchange: CurrentExchange, import_id: ImportId) -> Response:
     """End an import: rows that are not executed yet are withdrawn; what was executed stays."""
