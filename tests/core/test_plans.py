@@ -1,6 +1,7 @@
 """The statements of the spine find rows by key, however many were ever finished."""
 
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, LiteralString
 from uuid import uuid4
@@ -9,10 +10,11 @@ import pytest
 from psycopg import AsyncConnection, Connection
 
 import core.queued
-from core.acceptance import Receipt
+from core.acceptance import Receipt, Submission, accept
 from core.audit import ListAuditEvents, list_audit_events
 from core.breaker import Breaker
-from core.db import connect
+from core.db import connect, connect_async
+from core.errors import IdempotencyConflict
 from core.queued import turn
 from core.reader import Reader
 from core.reconciler import reconcile
@@ -20,6 +22,7 @@ from core.requests import get_request_by_key, get_requests, list_pending
 from core.settings import Settings
 from core.tasks.commands import CreateTask, UpdateTask
 from core.tasks.queries import ListTasks, get_task, get_tasks, list_tasks
+from core.tenancy.model import Caller
 from tests.core.explaining import PLANS, AsyncExplainingCursor, ExplainingCursor, Plan
 from tests.lanes import Lanes
 from tests.workspaces import Workspace
@@ -27,6 +30,7 @@ from tests.workspaces import Workspace
 _CROWD = f"ten_crowd_{uuid4().hex}"
 _FINISHED = 200_000
 _TASKS = 50_000
+_CALL = CreateTask(title="Call Jane")
 
 _CROWD_STATEMENTS: list[LiteralString] = [
     """
@@ -215,3 +219,19 @@ async def test_a_read_goes_by_its_index(settings: Settings, read: _Read, index: 
 
     _assert_by_key(PLANS, {index})
     await reader.close()
+
+
+@pytest.mark.usefixtures("statistics")
+async def test_known_keys_are_found_by_their_index(settings: Settings, person: Caller) -> None:
+    caller = replace(person, tenant_id=_CROWD)
+    repeated = [Submission(caller, "api", _CALL, f"key {4 * number}") for number in range(1, 1_001)]
+    PLANS.clear()
+
+    async with await connect_async(settings) as connection:
+        connection.cursor_factory = AsyncExplainingCursor
+        await connection.execute("BEGIN")  # what is explained is done
+        answers = await accept(connection, repeated)
+        await connection.rollback()
+
+    assert {type(answer) for answer in answers} == {IdempotencyConflict}
+    _assert_by_key(PLANS, {"requests_by_idempotency_key"})
