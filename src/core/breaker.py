@@ -4,6 +4,7 @@ A statement that is slow and a connection that breaks leave it closed: Postgres 
 """
 
 import asyncio
+import threading
 import weakref
 from typing import Any
 
@@ -27,21 +28,22 @@ class Breaker:
     def __init__(self, settings: Settings) -> None:
         """Begin closed; `start` begins to probe."""
         self._settings = settings
+        self._connecting: set[asyncio.Timeout] = set()
         self._connections: weakref.WeakSet[AsyncConnection[Any]] = weakref.WeakSet()
         self._probe: AsyncConnection[TupleRow] | None = None
-        self._prober: asyncio.Task[None] | None = None
+        self._stopping = threading.Event()
         self.open = False
 
     async def start(self) -> None:
-        """Begin to probe."""
-        self._prober = asyncio.create_task(self._probe_for_ever(), name="breaker")
+        """Begin to probe, in a thread: an event loop that requests keep busy would take its own delay for silence."""
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.Thread(target=self._run, name="breaker", daemon=True)
+        self._thread.start()
 
     async def stop(self) -> None:
         """Probe no more."""
-        if self._prober is not None:
-            self._prober.cancel()
-            await asyncio.gather(self._prober, return_exceptions=True)
-        await self._disconnect()
+        self._stopping.set()
+        await asyncio.to_thread(self._thread.join)
 
     def check(self) -> None:
         """Raise Unavailable while Postgres does not answer."""
@@ -53,23 +55,27 @@ class Breaker:
 
         Raises:
             Unavailable: the breaker is open.
-            TimeoutError: the connection was not made in time.
+            TimeoutError: the connection was not made in time, or the breaker opened meanwhile.
             psycopg.OperationalError: it was refused.
 
         """
         self.check()
-        async with asyncio.timeout_at(deadline):
-            connection = await connect_async(self._settings, read_only=read_only)
+        async with asyncio.timeout_at(deadline) as patience:
+            self._connecting.add(patience)
+            try:
+                connection = await connect_async(self._settings, read_only=read_only)
+            finally:
+                self._connecting.discard(patience)
         self._connections.add(connection)
         return connection
 
-    async def _probe_for_ever(self) -> None:
-        while True:
-            # What fails on a connection may be the connection's fault: only a new one tells.
-            answers = (self._probe is not None and await self._answers()) or await self._answers()
-            if self.open == answers:
-                self._switch(open_=not answers)
-            await asyncio.sleep(_PAUSE_SECONDS)
+    def _run(self) -> None:
+        with asyncio.Runner() as probing:
+            while not self._stopping.wait(_PAUSE_SECONDS):
+                # What fails on a connection may be the connection's fault: only a new one tells.
+                answers = (self._probe is not None and probing.run(self._answers())) or probing.run(self._answers())
+                self._loop.call_soon_threadsafe(self._tell, answers)
+            probing.run(self._disconnect())
 
     async def _answers(self) -> bool:
         """Return whether Postgres answers in time, over a new connection where there is none."""
@@ -86,12 +92,20 @@ class Breaker:
             return False
         return True
 
-    def _switch(self, *, open_: bool) -> None:
-        self.open = open_
-        log.warning("breaker_opened" if open_ else "breaker_closed")
-        if open_:
-            for connection in self._connections:
-                hang_up(connection)
+    def _tell(self, answers: bool) -> None:  # noqa: FBT001 (call_soon_threadsafe knows no keywords)
+        if self.open != answers:
+            return
+        self.open = not answers
+        log.warning("breaker_opened" if self.open else "breaker_closed")
+        if self.open:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        for patience in self._connecting:
+            if not patience.expired():
+                patience.reschedule(self._loop.time())
+        for connection in self._connections:
+            hang_up(connection)
 
     async def _disconnect(self) -> None:
         connection, self._probe = self._probe, None

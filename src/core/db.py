@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 import os
 import socket
 from collections.abc import Iterator
@@ -85,7 +86,9 @@ def connect(settings: Settings, *, read_only: bool = False, worker: bool = False
 
 async def connect_async(settings: Settings, *, read_only: bool = False) -> AsyncConnection[TupleRow]:
     """Open a connection for an event loop; raises psycopg.OperationalError."""
-    return await AsyncConnection.connect(**_connection_options(settings, read_only=read_only), autocommit=True)
+    options = _connection_options(settings, read_only=read_only)
+    options["connect_timeout"] = math.ceil(settings.database_timeout)  # an event loop may be kept busy
+    return await AsyncConnection.connect(**options, autocommit=True)
 
 
 def hang_up(connection: AsyncConnection[Any]) -> None:
