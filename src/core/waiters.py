@@ -32,6 +32,8 @@ _RECONNECT_SECONDS = 1.0
 _SILENCE_SECONDS, _MOST_SILENCES = 1.0, 2
 # How often the one who waits asks the database: rarely while wake-ups can be expected, else soon.
 _POLL_SECONDS, _POLL_SECONDS_BLIND = 1.0, 0.1
+# All together ask no more often than this, however many they are: reads come first.
+_MOST_POLLS_PER_SECOND = 500
 _NO_RETRY = Retry(NoBackoff(), 0)
 
 T = TypeVar("T")
@@ -144,13 +146,17 @@ class Waiters:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
         while (left := deadline - loop.time()) > 0 and not self._stopping:
-            poll = _POLL_SECONDS if self.listening else _POLL_SECONDS_BLIND
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(finished.wait(), min(poll, left))
+                await asyncio.wait_for(finished.wait(), min(self._poll_seconds, left))
             finished.clear()
             if (found := await look()) is not None:
                 return found
         return None
+
+    @property
+    def _poll_seconds(self) -> float:
+        soon = _POLL_SECONDS if self.listening else _POLL_SECONDS_BLIND
+        return max(soon, self._expected / _MOST_POLLS_PER_SECOND)
 
     async def _register(self, *request_ids: str) -> None:
         with contextlib.suppress(redis.RedisError, OSError):

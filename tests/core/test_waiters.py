@@ -297,6 +297,20 @@ async def test_stopping_ends_every_wait(settings: Settings) -> None:
                 assert await waiting is None
 
 
+async def test_many_who_wait_do_not_ask_more_often_than_the_database_bears(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(core.waiters, "_MOST_POLLS_PER_SECOND", 50)
+    database = Database()
+    waiters = Waiters(settings)  # which does not listen
+    with contextlib.ExitStack() as expected:
+        events = [expected.enter_context(_expecting(waiters, f"req_{number}")) for number in range(100)]
+        await asyncio.gather(*[waiters.wait(event, database.look, 3) for event in events])
+    await waiters.stop()
+
+    assert 200 <= database.looks <= 300
+
+
 async def test_who_is_done_waiting_leaves_nothing_behind(settings: Settings) -> None:
     async with _waiters(settings) as waiters:
         with waiters.expect("req_1"), waiters.expect("req_1"):
