@@ -3,6 +3,7 @@
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI
 from starlette.routing import Route
@@ -12,6 +13,7 @@ from api.agents import Agents
 from api.docs import install_docs
 from api.middleware import ExchangeMiddleware
 from api.openapi import install_openapi
+from api.protocol import LET_GO
 from api.routes import audit, health, imports, requests, tasks
 from api.runtime import open_runtime
 from core.settings import Settings
@@ -27,10 +29,10 @@ def create_app(settings: Settings) -> FastAPI:
     agents = Agents(settings)
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
         async with open_runtime(settings) as runtime, agents.run():
             app.state.runtime = runtime
-            yield
+            yield {LET_GO: runtime.waiters.let_go}
 
     app = FastAPI(
         title="Baton",

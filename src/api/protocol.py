@@ -15,6 +15,9 @@ from api.problems import MEDIA_TYPE
 from core.errors import DomainError
 from core.ids import new_id
 
+LET_GO = "let_go"
+"""The name, in the application's state, of what ends the wait of everybody who waits in it."""
+
 _MOST_HEAD_BYTES = 65_536
 
 
@@ -83,6 +86,11 @@ class Protocol(HttpToolsProtocol):
         super().on_headers_complete()
         self._in_head = False
         self._stop_waiting()
+
+    def shutdown(self) -> None:
+        """Answer who waits with what is known by now, since the process is about to end."""
+        self.app_state[LET_GO]()
+        super().shutdown()
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what the parser does not take; its message says no more than that."""

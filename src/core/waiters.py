@@ -99,14 +99,18 @@ class Waiters:
 
     async def stop(self) -> None:
         """End everybody's wait and stop listening."""
-        self._stopping = True
-        for events in self._events.values():
-            for event in events:
-                event.set()
+        self.let_go()
         if self._listener is not None:
             self._listener.cancel()
             await asyncio.gather(self._listener, *self._registrations, return_exceptions=True)
         await self._redis.aclose()
+
+    def let_go(self) -> None:
+        """End everybody's wait, and let nobody wait from now on."""
+        self._stopping = True
+        for events in self._events.values():
+            for event in events:
+                event.set()
 
     @contextlib.contextmanager
     def expect(self, *request_ids: str) -> Iterator[asyncio.Event | None]:
