@@ -6,6 +6,7 @@ from http import HTTPStatus
 
 from fastapi import Request, Response
 
+from api.connected import while_connected
 from api.exchange import Exchange
 from api.problems import problem_response
 from api.results import BatchResults
@@ -27,7 +28,8 @@ async def written(exchange: Exchange, submission: Submission, executed: HTTPStat
 
     """
     try:
-        result = await write(exchange.runtime, submission, exchange.wait or 0)
+        wait = exchange.wait or 0
+        result = await while_connected(exchange.receive, wait, write(exchange.runtime, submission, wait))
     except RecordedFailure as failure:
         problem = failure.problem(request_id=exchange.id, instance=exchange.path)
         headers = _receipted(problem["request_id"], replayed=failure.replayed)

@@ -10,6 +10,7 @@ from urllib.request import parse_http_list
 
 from fastapi import Depends, Query, Request
 from pydantic import Field, field_validator
+from starlette.types import Receive
 
 from api.problems import path_of
 from api.runtime import Runtime
@@ -28,7 +29,7 @@ class Exchange:
     """What a route needs to know of the request beside its input.
 
     `id` is the request id of the answer; a write is accepted under it. `wait` is how long the client prefers to wait
-    for the execution of a write, in seconds, None where it does not say.
+    for the execution of a write, in seconds, None where it does not say. `receive` is for `while_connected`.
     """
 
     id: str
@@ -36,6 +37,7 @@ class Exchange:
     path: str
     wait: int | None
     idempotency_key: str | None
+    receive: Receive
 
 
 async def exchange(request: Request) -> Exchange:
@@ -54,6 +56,7 @@ async def exchange(request: Request) -> Exchange:
         path=path_of(request.scope),
         wait=preferred_wait(request.headers.getlist("prefer")),
         idempotency_key=_single(request, "idempotency-key"),
+        receive=request.receive,
     )
 
 

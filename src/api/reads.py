@@ -5,6 +5,7 @@ from typing import Any
 
 from psycopg import AsyncConnection
 
+from api.connected import while_connected
 from api.exchange import AFTER_REQUEST_SECONDS, Exchange, Waits
 from api.writes import wait_for_request
 from core.errors import ResourceNotFound, Unavailable
@@ -25,9 +26,22 @@ async def settle(exchange: Exchange, caller: Caller, query: Waits) -> None:
     if query.after_request is None:
         return
     wait = AFTER_REQUEST_SECONDS if exchange.wait is None else exchange.wait
-    request = await wait_for_request(exchange.runtime, caller.tenant_id, query.after_request, wait)
+    request = await follow(exchange, caller, query.after_request, wait)
     if not request.finished:
         raise Unavailable(f"Request {query.after_request} is still queued after {wait} s.", retry_after=1)
+
+
+async def follow(exchange: Exchange, caller: Caller, request_id: str, wait: float) -> Request:
+    """Return a request when it is finished, or as it is after `wait` seconds.
+
+    Raises:
+        ResourceNotFound: the tenant has no such request.
+        ClientDisconnect: the client hung up meanwhile.
+
+    """
+    return await while_connected(
+        exchange.receive, wait, wait_for_request(exchange.runtime, caller.tenant_id, request_id, wait)
+    )
 
 
 async def get_task_and_pending(

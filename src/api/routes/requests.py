@@ -9,9 +9,8 @@ from api.access import TaskReader
 from api.answers import tagged
 from api.documentation import read_operation
 from api.exchange import CurrentExchange, Waits
-from api.reads import settle
+from api.reads import follow, settle
 from api.views import RequestFound, RequestView
-from api.writes import wait_for_request
 from core.errors import ResourceNotFound
 from core.fields import IdempotencyKey, Identifier
 from core.requests import Request as WriteRequest
@@ -45,7 +44,7 @@ async def get_request_(
 ) -> Response:
     """Return the status of a write; `Prefer: wait=N` waits until it is finished, N seconds at most."""
     await settle(exchange, caller, query)
-    found = await wait_for_request(exchange.runtime, caller.tenant_id, request_id, exchange.wait or 0)
+    found = await follow(exchange, caller, request_id, exchange.wait or 0)
     return _status(request, found)
 
 
@@ -63,7 +62,7 @@ async def find_request(
     found = await exchange.runtime.reader.run(lambda connection: get_request_by_key(connection, caller.tenant_id, key))
     if found is None:
         raise ResourceNotFound("No write was accepted under this idempotency key in this workspace.")
-    return _status(request, await wait_for_request(exchange.runtime, caller.tenant_id, found.id, exchange.wait or 0))
+    return _status(request, await follow(exchange, caller, found.id, exchange.wait or 0))
 
 
 def _status(request: Request, found: WriteRequest) -> Response:

@@ -11,6 +11,7 @@ from api.access import TaskReader, TaskWriter
 from api.answers import batch_written, found, tagged, task_tag, written
 from api.batches import Batch, CommandBatch, parse_named
 from api.bodies import BatchBody, Body
+from api.connected import while_connected
 from api.documentation import batch_operation, read_operation, write_operation
 from api.examples import CREATE_TASK, UPDATE_TASK
 from api.exchange import NO_PARAMETERS, CurrentExchange, Waits
@@ -66,8 +67,8 @@ async def submit_batch(caller: TaskWriter, exchange: CurrentExchange, body: Batc
     key = parse_batch_key(exchange.idempotency_key)
     commands = parse_arguments(CommandBatch, parse_members(body)).commands
     batch = Batch(exchange.runtime, caller, "api", exchange.id, f"{exchange.path}#/commands", exchange.wait or 0)
-    results = await batch.submit(commands, lambda item, at: parse_named(item, f"{key}/{at}" if key else None))
-    return batch_written(exchange, results)
+    submitting = batch.submit(commands, lambda item, at: parse_named(item, f"{key}/{at}" if key else None))
+    return batch_written(exchange, await while_connected(exchange.receive, batch.wait, submitting))
 
 
 @router.patch(
