@@ -18,7 +18,7 @@ from api.access import caller_from
 from api.bodies import read_body
 from api.inputs import refuse_repeated
 from api.problems import headers_of, path_of
-from core.errors import DomainError, Misdirected, Unavailable, ValidationFailed
+from core.errors import DomainError, FieldError, Misdirected, Unavailable, ValidationFailed
 from core.tenancy.model import Caller
 
 REFUSED = -32010
@@ -27,6 +27,7 @@ REFUSED = -32010
 Json = dict[str, Any]
 
 _ADMITTED = "admitted"
+_CALL = "tools/call"
 _LARGEST_ID = 2**53  # as far as JSON numbers are the same to everybody
 
 
@@ -79,9 +80,10 @@ class Gate:
                 caller.require(scope)
             if message:
                 refuse_repeated(body)
+            _refuse_nameless(message)
         except (Unavailable, ValidationFailed) as error:
             # A call is answered by its own result, which a model reads; for anything else there is only the status.
-            if tool is None:
+            if tool is None or not _has_id(message):
                 raise
             return error
         return caller
@@ -107,8 +109,19 @@ def _message_of(body: bytes) -> Json:
 def _called_tool(message: Json) -> str | None:
     """Return the name of the tool that a message calls, by its body: headers only repeat it."""
     params = message.get("params")
-    name = params.get("name") if isinstance(params, dict) and message.get("method") == "tools/call" else None
+    name = params.get("name") if isinstance(params, dict) and message.get("method") == _CALL else None
     return name if isinstance(name, str) else None
+
+
+def _has_id(message: Json) -> bool:
+    return type(message.get("id")) in {str, int}
+
+
+def _refuse_nameless(message: Json) -> None:
+    """Refuse a request whose id is none: behind the gate it would be a notification, and vanish with 202."""
+    asks = message.get("method") == _CALL or {"id", "method"} <= message.keys()
+    if asks and not _has_id(message):
+        raise ValidationFailed([FieldError("id", "Send a string or an integer")])
 
 
 def _refusal(request: Request, message: Json, error: DomainError) -> Response:
@@ -119,13 +132,8 @@ def _refusal(request: Request, message: Json, error: DomainError) -> Response:
 
 
 def _id_of(message: Json) -> str | int | None:
-    match message.get("id"):
-        case str() as text:
-            return text
-        case int() as number if abs(number) <= _LARGEST_ID:
-            return number
-        case _:
-            return None
+    id_ = message.get("id") if _has_id(message) else None
+    return None if isinstance(id_, int) and abs(id_) > _LARGEST_ID else id_
 
 
 def _replaying(body: bytes, receive: Receive) -> Receive:

@@ -271,6 +271,20 @@ def test_a_page_of_another_origin_is_refused(url: str, token: str) -> None:
     assert post(url, token, message("ping"), {"origin": "https://attacker.example"}).status_code == 403
 
 
+@pytest.mark.parametrize("named", [{}, {"id": None}, {"id": 1.5}, {"id": True}, {"id": [1]}, {"id": {}}], ids=repr)
+def test_a_call_that_no_answer_could_name_is_refused_and_not_dropped(url: str, token: str, named: Json) -> None:
+    nameless = {name: value for name, value in tool_call("create_task", {"title": "x"}).items() if name != "id"}
+    response = post(url, token, nameless | named)
+    assert response.status_code == 422
+    assert refusal_of(response)["field_errors"] == [{"field": "id", "message": "Send a string or an integer"}]
+    assert reply_of(response)["id"] is None
+
+
+def test_what_needs_no_answer_needs_no_id(url: str, token: str) -> None:
+    notification = {"jsonrpc": "2.0", "method": "notifications/initialized"}
+    assert post(url, token, notification).status_code == 202
+
+
 def test_a_refusal_names_the_request_that_it_answers(url: str, make_token: MakeToken) -> None:
     for named, echoed in ((7, 7), ("a", "a"), (None, None), (10**30, None), ([1], None)):
         for token in ("baton_unknown", make_token("crm:read")):
