@@ -34,7 +34,7 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
     Neither Postgres nor Valkey needs to be there: what needs them answers 503 until they are.
     """
     breaker, publisher, waiters = Breaker(settings), Publisher(settings.execution_batch), Waiters(settings)
-    reader = Reader(settings, breaker)
+    reader, uploads = Reader(settings, breaker), Uploads(settings, breaker)
     # One for each lane, or an interactive write would wait for the commits of large batches.
     intakes = {lane: Intake(settings, breaker, publisher) for lane in LANES}
     async with AsyncExitStack() as stack:
@@ -48,6 +48,5 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
             stack.push_async_callback(intake.stop)
         await waiters.start()
         stack.push_async_callback(waiters.stop)
-        yield Runtime(
-            settings, reader, intakes, waiters, Authenticator(reader, settings.token_cache_seconds), Uploads(settings)
-        )
+        authenticator = Authenticator(reader, settings.token_cache_seconds)
+        yield Runtime(settings, reader, intakes, waiters, authenticator, uploads)

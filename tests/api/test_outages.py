@@ -1,6 +1,7 @@
 """Writes for which the servers or the room are missing."""
 
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -54,6 +55,22 @@ def test_without_postgres_every_refusal_comes_at_once_and_with_it_again_every_an
         wait_until(lambda: asking.get("/readyz").json()["postgres"] == "ok")
         accepted(asking.post("/v1/tasks", {"title": "After"}))
         assert asking.get("/v1/tasks").status_code == 200
+
+
+def test_an_upload_is_let_go_when_postgres_freezes_in_its_midst(weak_postgres: WeakServer, api: Api) -> None:
+    with serving(weak_postgres.settings) as url, httpx.Client(base_url=url, timeout=60) as http:
+        asking = Api(http, api.token)
+
+        def pieces() -> Iterator[bytes]:
+            yield b"title\nCall Jane\n"
+            wait_until(lambda: bool(asking.get("/v1/imports").json()["imports"]))
+            weak_postgres.proxy.freeze()
+            yield b"Call Joe\n"
+
+        refused = asking.send("POST", "/v1/imports", content=pieces(), headers={"Content-Type": "text/csv"})
+        weak_postgres.proxy.restore()
+
+    problem_of(refused, 503, "unavailable")
 
 
 def test_more_writes_than_may_wait_are_refused_and_those_that_wait_are_accepted(

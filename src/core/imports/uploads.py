@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 from psycopg import AsyncConnection
 
-from core.db import connect_async
+from core.breaker import Breaker
 from core.errors import QueueFull, Unavailable
 from core.imports.model import Import
 from core.imports.queries import cancel_import
@@ -21,9 +21,10 @@ from core.tenancy.model import Caller
 class Uploads:
     """Receives files."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, breaker: Breaker) -> None:
         """Take how many may come in at a time."""
-        self._settings = settings
+        self._timeout = settings.database_timeout
+        self._breaker = breaker
         self._free = settings.import_uploads
 
     async def receive(self, caller: Caller, begun: Begun, pieces: AsyncIterable[bytes]) -> None:
@@ -60,10 +61,11 @@ class Uploads:
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[AsyncConnection[Any]]:
+        deadline = asyncio.get_running_loop().time() + self._timeout
         try:
-            async with await connect_async(self._settings) as connection:
+            async with await self._breaker.connect(deadline) as connection:
                 yield connection
-        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+        except (TimeoutError, psycopg.OperationalError, psycopg.InterfaceError) as error:
             raise Unavailable from error
 
     async def _move_on(self, tenant_id: str, import_id: str) -> None:
