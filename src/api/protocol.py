@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from http import HTTPStatus
 
 import orjson
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from api.problems import MEDIA_TYPE
 from core.errors import DomainError
@@ -47,6 +47,7 @@ class Protocol(HttpToolsProtocol):
     _in_head = True
     _head_bytes = 0
     _head_timer: asyncio.TimerHandle | None = None
+    _refusal: DomainError | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Wait for the first request."""
@@ -59,10 +60,12 @@ class Protocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Take what arrived; whether a head has ended is known where a piece ends."""
+        """Take what arrived, up to a refusal; whether a head has ended is known where a piece ends."""
+        if self._refusal is not None:
+            return
         super().data_received(data)
         self._head_bytes = self._head_bytes + len(data) if self._in_head else 0
-        if self._head_bytes > _MOST_HEAD_BYTES and not self.transport.is_closing():
+        if self._head_bytes > _MOST_HEAD_BYTES and self._refusal is None:
             self._refuse(HeadersTooLarge(f"The request line and headers may have {_MOST_HEAD_BYTES:,} bytes at most."))
 
     def on_message_begin(self) -> None:
@@ -86,6 +89,13 @@ class Protocol(HttpToolsProtocol):
         super().on_headers_complete()
         self._in_head = False
         self._stop_waiting()
+
+    def on_response_complete(self) -> None:
+        """Go on to the next request in line, or to the refusal that stands behind all of them."""
+        last = not self.pipeline
+        super().on_response_complete()
+        if last and self._refusal is not None:
+            self._hang_up(self._refusal)
 
     def shutdown(self) -> None:
         """Answer who waits with what is known by now, since the process is about to end."""
@@ -116,6 +126,22 @@ class Protocol(HttpToolsProtocol):
             self._refuse(RequestTimedOut(f"The headers of a request must arrive within {self.head_seconds:g} s."))
 
     def _refuse(self, error: DomainError) -> None:
+        """Refuse what arrived, after all that was asked before it: a client tells by the order what an answer is to."""
+        self._refusal = error
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is not None and not self._in_head and cycle.more_body:  # it is this one's body that is at fault
+            if self.pipeline:
+                self.pipeline.popleft()
+            elif cycle.response_started:
+                self.transport.close()
+            else:
+                self._hang_up(error)
+        elif cycle is None or cycle.response_complete:
+            self._hang_up(error)
+
+    def _hang_up(self, error: DomainError) -> None:
+        if self.transport.is_closing():
+            return
         request_id = new_id("req")
         body = orjson.dumps(error.problem(request_id=request_id, instance="/"))
         status = HTTPStatus(error.status)

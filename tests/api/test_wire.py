@@ -263,6 +263,40 @@ def test_requests_in_one_pipeline_are_answered_in_order(web: str) -> None:
     assert answers.rindex(b'{"status":"ok"}') < answers.index(b"resource_not_found")
 
 
+@pytest.mark.parametrize(
+    ("second", "status", "code"),
+    [
+        (b"}}", 400, "malformed_request"),
+        (b"GET /livez HTTP/1.1\r\n\r\n", 400, "malformed_request"),
+        (b"POST /v1/tasks HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400, "malformed_request"),
+        (b"GET /livez HTTP/1.1\r\nX-Long: " + b"x" * 70_000, 431, "headers_too_large"),
+    ],
+    ids=lambda part: repr(part)[:60],
+)
+@pytest.mark.parametrize("writes", [1, 2])
+def test_a_refusal_waits_for_the_answers_to_what_was_asked_before(
+    api: Api, web: str, writes: int, second: bytes, status: int, code: str
+) -> None:
+    head = _post(api, b"Content-Length: 13", b"Prefer: wait=30").replace(b"Connection: close\r\n", b"")
+
+    answers = speak(web, (head + BODY) * writes + second)
+
+    *written, refused = answers.split(b"HTTP/1.1 ")[1:]
+    assert [answer[:3] for answer in written] == [b"201"] * writes
+    problem_of(parse(b"HTTP/1.1 " + refused), status, code)
+
+
+def test_a_request_that_was_answered_is_not_refused_as_well(web: str) -> None:
+    head = b"POST /v1/tasks HTTP/1.1\r\nHost: baton\r\nTransfer-Encoding: chunked\r\n\r\n"
+    address = urlsplit(web)
+    with socket.create_connection((address.hostname, address.port), PATIENCE_SECONDS) as connection:
+        connection.sendall(head)
+        problem_of(parse(connection.recv(65_536)), 401, "unauthorized")
+        connection.sendall(b"zz\r\n")
+
+        assert connection.recv(65_536) == b""
+
+
 @needs_curl
 def test_http_1_0_is_answered(web: str) -> None:
     answer = curl(f"{web}/livez", "--http1.0")
