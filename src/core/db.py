@@ -38,7 +38,8 @@ class Row(DeclarativeBase):
 
 
 # Execution finds rows by key only. With these its plans cannot flip to a scan of all that was ever finished, however
-# stale the statistics of a busy table are.
+# stale the statistics of a busy table are. Between two indexes they do not choose: there a statement's form does, as
+# that of the lock in core.queued.
 _KEYED_PLANS = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off"}
 
 # One worker's locks are what others wait for. Whoever waits gives up soon, and does something else; a worker that stops
