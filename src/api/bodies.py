@@ -2,9 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Request
+from starlette.requests import ClientDisconnect
 
 from api.protocol import RequestTimedOut
 from core.errors import PayloadTooLarge, UnsupportedMediaType
@@ -24,14 +24,15 @@ async def pieces_of(request: Request) -> AsyncIterator[bytes]:
     coding = request.headers.get("content-encoding", "identity")
     if coding.lower() != "identity":
         raise UnsupportedMediaType(f"Send the body as it is: Content-Encoding {coding} is not understood.")
-    body = request.stream()
+    more = True
     try:
-        while True:
+        while more:
             async with asyncio.timeout(_SILENCE_SECONDS):
-                piece = await anext(body, None)
-            if piece is None:
-                return
-            yield piece
+                message = await request.receive()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
+            yield message.get("body", b"")
+            more = message.get("more_body", False)
     except TimeoutError as error:
         raise RequestTimedOut(f"Nothing of the body came for {_SILENCE_SECONDS:g} s.") from error
 
@@ -54,15 +55,3 @@ async def read_body(request: Request, limit: int) -> bytes:
         if len(body) > limit:
             raise PayloadTooLarge(message)
     return bytes(body)
-
-
-async def _body(request: Request) -> bytes:
-    return await read_body(request, request.app.state.runtime.settings.max_body_bytes)
-
-
-async def _batch_body(request: Request) -> bytes:
-    return await read_body(request, request.app.state.runtime.settings.max_batch_bytes)
-
-
-Body = Annotated[bytes, Depends(_body)]
-BatchBody = Annotated[bytes, Depends(_batch_body)]

@@ -63,8 +63,14 @@ async def exchange(request: Request) -> Exchange:
 CurrentExchange = Annotated[Exchange, Depends(exchange)]
 
 
-async def no_parameters(_: Annotated[StrictModel, Query()]) -> None:
+def refuse_parameters(request: Request) -> None:
     """Refuse every query parameter, where none means anything: a key for a retry that is ignored would mislead."""
+    if request.query_params:
+        raise ValidationFailed([FieldError(name, "Extra inputs are not permitted") for name in request.query_params])
+
+
+async def no_parameters(_: Annotated[StrictModel, Query()]) -> None:
+    """Refuse every query parameter of a route whose token is looked up by a dependency of its own."""
 
 
 NO_PARAMETERS = [Depends(no_parameters)]

@@ -7,14 +7,14 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import Field
 from starlette.convertors import StringConvertor, register_url_convertor
 
-from api.access import TaskReader, TaskWriter
+from api.access import TaskReader
 from api.answers import batch_written, found, tagged, task_tag, written
 from api.batches import Batch, CommandBatch, parse_named
-from api.bodies import BatchBody, Body
 from api.connected import while_connected
 from api.documentation import batch_operation, read_operation, write_operation
 from api.examples import CREATE_TASK, UPDATE_TASK
-from api.exchange import NO_PARAMETERS, CurrentExchange, Waits
+from api.exchange import CurrentExchange, Waits
+from api.incoming import TaskBatch, TaskWrite
 from api.inputs import parse_arguments, parse_batch_key, parse_command, parse_members
 from api.reads import get_task_and_pending, settle
 from api.views import RequestView, TaskFound, TaskPage
@@ -47,26 +47,27 @@ class ListTasksQuery(ListTasks, Waits):
 @router.post(
     "/v1/tasks",
     summary="Create a task",
-    dependencies=NO_PARAMETERS,
     **write_operation(CreateTask, executed=201, sends=CREATE_TASK, returns="task_created"),
 )
-async def create_task(caller: TaskWriter, exchange: CurrentExchange, body: Body) -> Response:
+async def create_task(write: TaskWrite) -> Response:
     """Queue the creation of a task; answers 202 with the task's id, or 201 after `Prefer: wait=N`."""
-    command, key = parse_command(CreateTask, parse_members(body), exchange.idempotency_key)
-    return await written(exchange, Submission(caller, "api", command, key, request_id=exchange.id), HTTPStatus.CREATED)
+    exchange = write.exchange
+    command, key = parse_command(CreateTask, parse_members(write.body), exchange.idempotency_key)
+    submission = Submission(write.caller, "api", command, key, request_id=exchange.id)
+    return await written(exchange, submission, HTTPStatus.CREATED)
 
 
 @router.post(
     "/v1/tasks/batch",
     summary="Create and update many tasks",
-    dependencies=NO_PARAMETERS,
     **batch_operation(),
 )
-async def submit_batch(caller: TaskWriter, exchange: CurrentExchange, body: BatchBody) -> Response:
+async def submit_batch(write: TaskBatch) -> Response:
     """Queue up to 1,000 commands; answers 202, or 200 where nothing is left to be executed."""
+    exchange = write.exchange
     key = parse_batch_key(exchange.idempotency_key)
-    commands = parse_arguments(CommandBatch, parse_members(body)).commands
-    batch = Batch(exchange.runtime, caller, "api", exchange.id, f"{exchange.path}#/commands", exchange.wait or 0)
+    commands = parse_arguments(CommandBatch, parse_members(write.body)).commands
+    batch = Batch(exchange.runtime, write.caller, "api", exchange.id, f"{exchange.path}#/commands", exchange.wait or 0)
     submitting = batch.submit(commands, lambda item, at: parse_named(item, f"{key}/{at}" if key else None))
     return batch_written(exchange, await while_connected(exchange.receive, batch.wait, submitting))
 
@@ -74,14 +75,14 @@ async def submit_batch(caller: TaskWriter, exchange: CurrentExchange, body: Batc
 @router.patch(
     "/v1/tasks/{task_id:task}",
     summary="Complete, cancel or reopen a task",
-    dependencies=NO_PARAMETERS,
     **write_operation(UpdateTask, executed=200, sends=UPDATE_TASK, returns="task_updated", without=["task_id"]),
 )
-async def update_task(caller: TaskWriter, exchange: CurrentExchange, task_id: TaskId, body: Body) -> Response:
+async def update_task(write: TaskWrite, task_id: TaskId) -> Response:
     """Queue an update of a task; answers 202, or 200 after `Prefer: wait=N`."""
-    members = parse_members(body)
+    exchange, members = write.exchange, parse_members(write.body)
     command, key = parse_command(UpdateTask, members, exchange.idempotency_key, task_id=task_id)
-    return await written(exchange, Submission(caller, "api", command, key, request_id=exchange.id), HTTPStatus.OK)
+    submission = Submission(write.caller, "api", command, key, request_id=exchange.id)
+    return await written(exchange, submission, HTTPStatus.OK)
 
 
 @router.get("/v1/tasks", summary="List tasks", **read_operation(TaskPage, "tasks:read", "task_page"))
