@@ -79,7 +79,7 @@ class Gate:
             if scope is not None:
                 caller.require(scope)
             if message:
-                refuse_repeated(body)
+                refuse_repeated(body, message)
             _refuse_nameless(message)
         except (Unavailable, ValidationFailed) as error:
             # A call is answered by its own result, which a model reads; for anything else there is only the status.

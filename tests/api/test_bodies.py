@@ -207,6 +207,9 @@ def test_a_number_of_a_million_digits_is_refused(api: Api) -> None:
         (b'{"title": "x", "title": "x"}', {"title"}),
         (b'{"title": "x", "t\\u0069tle": "y"}', {"title"}),
         (b'{"title": "x", "description": {"a": 1, "a": 2}}', {"a"}),
+        (b'{"title"\n\t :"x", "title"\r\n:"x"}', {"title"}),
+        (b'{"title": "\\": \\":", "title": "x"}', {"title"}),
+        (b'{"title": [{"a": 1}, {"b": [{"c": 1, "c": 1}]}]}', {"c"}),
     ],
     ids=repr,
 )

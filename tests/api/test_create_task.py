@@ -47,6 +47,13 @@ def test_the_contracts_example_gives_the_contracts_answer(api: Api, ask: Ask) ->
     assert response.json()["task"] == IsPartialDict(EXAMPLE)
 
 
+@pytest.mark.parametrize("title", ['":', 'She said "wait": so I wait.', '{"title": "x", "title": "x"}'])
+def test_a_title_that_looks_like_members_is_a_title(api: Api, worker: Worker, title: str) -> None:
+    response = api.post("/v1/tasks", {"title": title}, headers=WAIT)
+
+    assert response.json()["task"]["title"] == title
+
+
 @BY_BOTH
 def test_a_write_is_answered_at_once_with_a_receipt_that_claims_no_state(api: Api, ask: Ask) -> None:
     response = ask(api, EXAMPLE, "respond-async")
