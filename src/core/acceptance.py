@@ -18,7 +18,7 @@ from core.tasks.model import Source
 from core.tenancy.model import Caller
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Submission:
     """A command that somebody asked for, by which front end, under which idempotency key.
 
@@ -40,12 +40,9 @@ class Submission:
 
     def __post_init__(self) -> None:
         """Settle what is made of the command once, so that a commit can be tried again."""
-        target_type, target_id = self.command.target(self.request_id)
-        object.__setattr__(self, "target_type", target_type)
-        object.__setattr__(self, "target_id", target_id)
-        payload = self.command.payload()
-        object.__setattr__(self, "payload", payload)
-        object.__setattr__(self, "fingerprint", self.command.fingerprint(payload))
+        self.target_type, self.target_id = self.command.target(self.request_id)
+        self.payload = self.command.payload()
+        self.fingerprint = self.command.fingerprint(self.payload)
 
 
 @dataclass(frozen=True, slots=True)
