@@ -41,6 +41,7 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # FastAPI looks for each with every request
         redirect_slashes=False,  # a write that is redirected may lose its token or its body
     )
     app.add_middleware(ExchangeMiddleware)

@@ -41,15 +41,16 @@ class ExchangeMiddleware:
                 MutableHeaders(scope=message)["X-Request-ID"] = correlation
             await send(message)
 
-        with structlog.contextvars.bound_contextvars(request_id=request_id, correlation_id=correlation):
-            try:
-                await self._app(_as_get(scope), receive, send_with_id)
-            except ClientDisconnect:
-                log.info("client_hung_up", path=path_of(scope))
-            except Exception as error:
-                if started:
-                    raise
-                await crashed(request_id, path_of(scope), error)(scope, receive, send_with_id)
+        # Never unbound: the server runs each exchange in a context of its own.
+        structlog.contextvars.bind_contextvars(request_id=request_id, correlation_id=correlation)
+        try:
+            await self._app(_as_get(scope), receive, send_with_id)
+        except ClientDisconnect:
+            log.info("client_hung_up", path=path_of(scope))
+        except Exception as error:
+            if started:
+                raise
+            await crashed(request_id, path_of(scope), error)(scope, receive, send_with_id)
 
 
 def _as_get(scope: Scope) -> Scope:
