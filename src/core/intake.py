@@ -22,6 +22,9 @@ from core.settings import Settings
 
 log = structlog.get_logger(__name__)
 
+# The connection broke, or leads to a server that is a replica by now.
+_LOST = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.ReadOnlySqlTransaction)
+
 Answer = Receipt | DomainError
 _Group = tuple[Sequence[Submission], asyncio.Future[list[Answer]]]
 
@@ -124,13 +127,13 @@ class Intake:
         _fail(groups[0][1], InternalError("The write could not be accepted."))
 
     async def _accept(self, submissions: list[Submission]) -> list[Answer]:
-        """Commit, a second time where the connection broke: acceptance is safe to repeat."""
+        """Commit, a second time where the connection was lost: acceptance is safe to repeat."""
         try:
             try:
                 answers = await self._accept_once(submissions)
-            except (psycopg.OperationalError, psycopg.InterfaceError):
+            except _LOST:
                 answers = await self._accept_once(submissions)
-        except (psycopg.OperationalError, psycopg.InterfaceError, TimeoutError) as error:
+        except (*_LOST, TimeoutError) as error:
             raise Unavailable from error
         self._publisher.send(
             (each.lane, each.caller.tenant_id, each.request_id, answer.accepted_at)
@@ -146,7 +149,7 @@ class Intake:
                 self._connection = await self._breaker.connect(deadline)
             with hang_up_at(deadline, self._connection):
                 return await accept(self._connection, submissions)
-        except (psycopg.OperationalError, psycopg.InterfaceError, TimeoutError):
+        except (*_LOST, TimeoutError):
             await self._disconnect()
             raise
 

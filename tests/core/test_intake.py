@@ -244,6 +244,17 @@ async def test_a_connection_that_broke_between_commits_is_made_anew_without_a_re
     assert isinstance(receipt, Receipt)
 
 
+async def test_a_server_that_became_a_replica_is_left_without_a_refusal(workspace: Workspace) -> None:
+    async with _intake(workspace.settings) as (intake, _):
+        await intake.submit([_call(workspace)])
+        assert intake._connection is not None
+        await intake._connection.execute("SET default_transaction_read_only = on")
+
+        (receipt,) = await intake.submit([_call(workspace)])
+
+    assert isinstance(receipt, Receipt)
+
+
 async def test_a_connection_that_breaks_after_the_commit_gives_the_receipt_of_what_was_committed(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
