@@ -3,6 +3,7 @@
 from alembic import context
 from sqlalchemy import create_engine, pool
 
+import core.activity.model
 import core.audit
 import core.crm.model
 import core.imports.model

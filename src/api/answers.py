@@ -10,8 +10,8 @@ from api.connected import while_connected
 from api.exchange import Exchange
 from api.problems import problem_response
 from api.results import BatchResults
-from api.views import Accepted, TaskChanged, TaskReference, View
-from api.writes import Written, write
+from api.views import View
+from api.writes import write
 from core.acceptance import Submission
 from core.errors import RecordedFailure
 from core.requests import Request as WriteRequest
@@ -35,11 +35,12 @@ async def written(exchange: Exchange, submission: Submission, executed: HTTPStat
         headers = _receipted(problem["request_id"], replayed=failure.replayed)
         return problem_response(problem, headers | _applied(exchange))
     headers = _receipted(result.receipt.request_id, replayed=result.receipt.replayed)
-    if result.task is None:
-        return _accepted(result, headers)
-    headers |= {**_applied(exchange), "ETag": task_tag(result.task)}
-    view = TaskChanged(task=result.task, request_id=result.receipt.request_id)
-    return Response(view.model_dump_json(), executed, headers, _JSON)
+    if result.record is None:
+        return found(result.view(), {**headers, "Retry-After": "1"}, HTTPStatus.ACCEPTED)
+    headers |= _applied(exchange)
+    if isinstance(result.record, Task):
+        headers["ETag"] = task_tag(result.record)
+    return found(result.view(), headers, executed)
 
 
 def batch_written(exchange: Exchange, results: BatchResults) -> Response:
@@ -47,11 +48,6 @@ def batch_written(exchange: Exchange, results: BatchResults) -> Response:
     if not results.settled:
         return Response(results.model_dump_json(), HTTPStatus.ACCEPTED, {"Retry-After": "1"}, _JSON)
     return found(results, _applied(exchange) if exchange.wait else None)
-
-
-def _accepted(result: Written, headers: dict[str, str]) -> Response:
-    view = Accepted(task=TaskReference(id=result.receipt.target_id), request_id=result.receipt.request_id)
-    return Response(view.model_dump_json(), HTTPStatus.ACCEPTED, {**headers, "Retry-After": "1"}, _JSON)
 
 
 def _receipted(request_id: str, *, replayed: bool) -> dict[str, str]:

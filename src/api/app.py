@@ -14,7 +14,7 @@ from api.docs import install_docs
 from api.middleware import ExchangeMiddleware
 from api.openapi import install_openapi
 from api.protocol import LET_GO
-from api.routes import audit, health, imports, requests, tasks
+from api.routes import activities, audit, health, imports, requests, tasks
 from api.runtime import open_runtime
 from core.settings import Settings
 
@@ -46,7 +46,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.add_middleware(ExchangeMiddleware)
     problems.install(app)
-    for routes in (tasks, imports, requests, audit, health):
+    for routes in (tasks, activities, imports, requests, audit, health):
         # Not by include_router, which has the routes looked up anew for every request.
         app.router.routes.extend(routes.router.routes)
     app.router.routes.append(agents.route)

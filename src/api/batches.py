@@ -92,12 +92,12 @@ class Batch:
             refusal = outcome.problem(request_id=self.request_id, instance=instance)
             return CommandRefused(error=Problem.model_validate(refusal))
         receipt, replayed = outcome.receipt, outcome.receipt.replayed or None
-        request_id, reference = receipt.request_id, Reference(id=receipt.target_id)
+        request_id, reference = receipt.request_id, Reference(id=outcome.id)
         if outcome.error is not None:
             failure = Problem.model_validate(outcome.error | {"instance": instance})
             return CommandFailed(task=reference, request_id=request_id, idempotent_replayed=replayed, error=failure)
-        if outcome.task is not None:
-            return CommandSucceeded(task=outcome.task, request_id=request_id, idempotent_replayed=replayed)
+        if outcome.record is not None:
+            return CommandSucceeded(task=outcome.record, request_id=request_id, idempotent_replayed=replayed)
         return CommandQueued(task=reference, request_id=request_id, idempotent_replayed=replayed)
 
 

@@ -13,10 +13,10 @@ from api.inputs import as_object, parse_command
 from api.reads import get_task_and_pending
 from api.results import BatchResults
 from api.runtime import Runtime
-from api.views import Accepted, AuditEventPage, RequestFound, RequestView, TaskChanged, TaskFound, TaskPage
-from api.views import TaskReference as Reference
+from api.views import ActivityPage, AuditEventPage, RequestFound, RequestView, TaskFound, TaskPage, View
 from api.writes import wait_for_request, write
 from core.acceptance import Submission
+from core.activity.queries import ListActivities, list_activities
 from core.audit import ListAuditEvents, list_audit_events
 from core.commands import Command, StrictModel
 from core.fields import Identifier
@@ -72,7 +72,7 @@ class CreateTasks(StrictModel):
     )
 
 
-async def submit(call: Call, command: Command, key: str | None) -> TaskChanged | Accepted:
+async def submit(call: Call, command: Command, key: str | None) -> View:
     """Submit a command and wait BATON_MCP_WAIT seconds at most for its execution; cancelling the call undoes nothing.
 
     Raises:
@@ -83,10 +83,7 @@ async def submit(call: Call, command: Command, key: str | None) -> TaskChanged |
     wait = call.runtime.settings.mcp_wait
     async with _reporting(call.report, wait, "Waiting for the write to be executed"):
         written = await write(call.runtime, submission, wait)
-    request_id = written.receipt.request_id
-    if written.task is None:
-        return Accepted(task=Reference(id=written.receipt.target_id), request_id=request_id)
-    return TaskChanged(task=written.task, request_id=request_id)
+    return written.view()
 
 
 async def create_tasks(call: Call, arguments: CreateTasks) -> BatchResults:
@@ -148,3 +145,10 @@ async def find_audit_events(call: Call, arguments: ListAuditEvents) -> AuditEven
     tenant_id = call.caller.tenant_id
     page = await call.runtime.reader.run(lambda connection: list_audit_events(connection, tenant_id, arguments))
     return AuditEventPage.of(page, call.id)
+
+
+async def find_activities(call: Call, arguments: ListActivities) -> ActivityPage:
+    """Return a page of activities; raises ValidationFailed for a cursor that is not of this list."""
+    tenant_id = call.caller.tenant_id
+    page = await call.runtime.reader.run(lambda connection: list_activities(connection, tenant_id, arguments))
+    return ActivityPage(activities=page.items, next_cursor=page.next_cursor, request_id=call.id)

@@ -10,7 +10,8 @@ from api.examples import BATCH, REJECTS, REQUEST_ID, ROWS, Example
 from api.inputs import BATCH_KEY_FORM, KEY_FORM, arguments_schema, input_schema
 from api.problems import MEDIA_TYPE
 from api.results import BatchResults
-from api.views import Accepted, ImportFound, TaskChanged, View
+from api.subjects import SUBJECTS
+from api.views import ImportFound, TaskChanged, View
 from core import errors
 from core.commands import Command
 from core.errors import DomainError
@@ -81,25 +82,32 @@ _OF_ONE_COMMAND = {errors.ResourceNotFound, errors.IdempotencyConflict, errors.I
 
 
 def write_operation(
-    kind: type[Command], *, executed: int, sends: Example, returns: str, without: Iterable[str] = ()
+    kind: type[Command],
+    *,
+    executed: int,
+    sends: Example,
+    returns: str,
+    without: Iterable[str] = (),
 ) -> Operation:
     """Describe a write: 202 when it is accepted, `executed` within the wait, or a refusal."""
+    subject = SUBJECTS[kind.kind]
+    tagged = _TAGGED if subject.changed_view is TaskChanged else {}
     content = {"schema": input_schema(kind, without=frozenset(without)), "example": sends}
     return {
         "status_code": 202,
-        "response_model": Accepted,
+        "response_model": subject.accepted_view,
         "responses": {
             202: answer(
                 "Committed and queued; it will be executed once, whatever happens.",
-                "accepted",
+                subject.accepted_example,
                 _LOCATED | RETRY_AFTER | _REPLAYED,
             ),
             executed: {
-                "model": TaskChanged,
+                "model": subject.changed_view,
                 **answer(
                     "Executed within the time that `Prefer: wait=N` gave it.",
                     returns,
-                    _LOCATED | _APPLIED | _REPLAYED | _TAGGED,
+                    _LOCATED | _APPLIED | _REPLAYED | tagged,
                 ),
             },
             **problems(*_WRITES, headers=_OF_A_FAILED_WRITE),
@@ -176,6 +184,12 @@ def read_operation(
     }
 
 
+def act_operation(view: type[View], scope: Scope, returns: str, *also: type[DomainError]) -> Operation:
+    """Describe what is done at once, without a body, and answers with a document that may be polled."""
+    operation = read_operation(view, scope, returns, *also, polled=True)
+    return {**operation, "openapi_extra": {"parameters": [_CORRELATION], "security": _needs(scope)}}
+
+
 def upload_operation(*, resumed: bool = False) -> Operation:
     """Describe an upload: a file, or the rest of one."""
     content = {media_type: {"schema": {"type": "string"}, "example": rows} for media_type, rows in ROWS.items()}
@@ -208,7 +222,7 @@ def rejects_operation() -> Operation:
             200: {"description": "The rejects, in the columns of the file.", "headers": CORRELATED, "content": content},
             **problems(*_READS),
         },
-        "openapi_extra": {"parameters": [_CORRELATION], "security": _needs("tasks:write")},
+        "openapi_extra": {"parameters": [_PREFER, _CORRELATION], "security": _needs("tasks:write")},
     }
 
 

@@ -121,6 +121,25 @@ ROWS = {
     "application/x-ndjson": '{"title": "Follow up with Jane Doe", "external_id": "crm-1"}\n',
 }
 
+LOG_ACTIVITY: Example = {
+    "type": "email",
+    "body": "Jane asked for the pricing of 40 seats.",
+    "related_resource_type": "contact",
+    "related_resource_id": "con_123",
+}
+ACTIVITY: Example = {
+    "id": "act_01jd5r8gq4f7qv9x2c3m5n7p9t",
+    "tenant_id": "ten_demo",
+    **LOG_ACTIVITY,
+    "occurred_at": CREATED_AT,
+    "task_id": None,
+    "source": "mcp",
+    "actor_id": "agt_demo",
+    "actor_type": "agent",
+    "actor_name": "Demo agent",
+    "created_at": CREATED_AT,
+}
+
 # By the names that the document refers to them by: FastAPI leaves null members out of what it writes in place.
 ANSWERS: dict[str, Example] = {
     "accepted": {"task": {"id": TASK_ID}, "request_id": REQUEST_ID, "request_status": "queued"},
@@ -145,6 +164,13 @@ ANSWERS: dict[str, Example] = {
     "task_page": {"tasks": [TASK], "request_id": REQUEST_ID},
     "task_found": {"task": TASK, "pending": [], "request_id": REQUEST_ID},
     "request_found": {"request": REQUEST},
+    "activity_accepted": {
+        "activity": {"id": ACTIVITY["id"]},
+        "request_id": REQUEST_ID,
+        "request_status": "queued",
+    },
+    "activity_logged": {"activity": ACTIVITY, "request_id": REQUEST_ID, "request_status": "succeeded"},
+    "activity_page": {"activities": [ACTIVITY], "request_id": REQUEST_ID},
     "import_found": {"import": IMPORT, "request_id": REQUEST_ID},
     "import_page": {"imports": [IMPORT], "request_id": REQUEST_ID},
     "alive": {"status": "ok"},

@@ -15,6 +15,7 @@ from api.calls import (
     GetRequest,
     GetTask,
     create_tasks,
+    find_activities,
     find_audit_events,
     find_request,
     find_task,
@@ -23,7 +24,9 @@ from api.calls import (
 )
 from api.inputs import ContractSchema, arguments_schema, input_schema, parse_arguments, parse_command
 from api.results import BatchResults
-from api.views import Accepted, AuditEventPage, RequestFound, TaskChanged, TaskFound, TaskPage, View
+from api.subjects import SUBJECTS
+from api.views import ActivityPage, AuditEventPage, RequestFound, TaskFound, TaskPage, View
+from core.activity.queries import ListActivities
 from core.audit import ListAuditEvents
 from core.commands import COMMANDS, Command, StrictModel
 from core.tasks.commands import CreateTask, UpdateTask
@@ -49,8 +52,8 @@ def _write_tool(kind: type[Command]) -> Tool:
         return await submit(call, command, key)
 
     # Twice the same about a task that is named is once; a command without one makes a new task each time.
-    annotations = _writes(idempotent="task_id" in kind.model_fields)
-    return Tool(_definition(kind, input_schema(kind), _WRITTEN, annotations), kind.scope, run)
+    annotations = _writes(idempotent=kind is UpdateTask)
+    return Tool(_definition(kind, input_schema(kind), _written(kind), annotations), kind.scope, run)
 
 
 def _complete_task() -> Tool:
@@ -69,7 +72,7 @@ def _complete_task() -> Tool:
         description="Deprecated: use update_task with status completed, which takes the same completed_note.\n\n"
         "Mark a task complete in the current workspace.",
         input_schema=schema,
-        output_schema=_WRITTEN,
+        output_schema=_written(UpdateTask),
         annotations=_writes(idempotent=True),
         meta={"baton/deprecated": {"replaced_by": "update_task"}},
     )
@@ -121,6 +124,10 @@ def _schema_of(answer: TypeAdapter[Any]) -> _Schema:
     return {"type": "object", **answer.json_schema(mode="serialization", schema_generator=_AnswerSchema)}
 
 
+def _written(kind: type[Command]) -> _Schema:
+    return _schema_of(SUBJECTS[kind.kind].answer)
+
+
 def _writes(*, idempotent: bool) -> types.ToolAnnotations:
     # Not destructive: what a write changes can be changed back, and the audit trail says what it was.
     return types.ToolAnnotations(
@@ -129,7 +136,6 @@ def _writes(*, idempotent: bool) -> types.ToolAnnotations:
 
 
 _READS = types.ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
-_WRITTEN = _schema_of(TypeAdapter(TaskChanged | Accepted))
 
 TOOLS: dict[str, Tool] = {
     tool.definition.name: tool
@@ -140,6 +146,7 @@ TOOLS: dict[str, Tool] = {
         _read_tool(ListTasks, TaskPage, "tasks:read", find_tasks),
         _read_tool(GetTask, TaskFound, "tasks:read", find_task),
         _read_tool(GetRequest, RequestFound, "tasks:read", find_request),
+        _read_tool(ListActivities, ActivityPage, "activity:read", find_activities),
         _read_tool(ListAuditEvents, AuditEventPage, "audit:read", find_audit_events),
     )
 }

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from core.activity.model import Activity
 from core.audit import AuditEvent, Outcome
 from core.imports.model import Import, ImportFormat, ImportState
 from core.paging import Page
@@ -49,6 +50,36 @@ class TaskChanged(View):
     task: Task
     request_id: str
     request_status: Literal["succeeded"] = "succeeded"
+
+
+class ActivityReference(View):
+    """The activity that an accepted write will log."""
+
+    id: str
+
+
+class ActivityAccepted(View):
+    """A receipt: the write is committed to the queue and will be executed once, whatever happens."""
+
+    activity: ActivityReference
+    request_id: str
+    request_status: Literal["queued"] = "queued"
+
+
+class ActivityLogged(View):
+    """A write that was waited for, with the activity that it logged."""
+
+    activity: Activity
+    request_id: str
+    request_status: Literal["succeeded"] = "succeeded"
+
+
+class ActivityPage(View):
+    """One page of activities."""
+
+    activities: list[Activity]
+    next_cursor: Present[str] = None
+    request_id: str
 
 
 class TaskPage(View):

@@ -1,26 +1,46 @@
 """Submitting writes and, where the client asks for it, waiting for what comes of them."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from psycopg import AsyncConnection
 
 from api.runtime import Runtime
+from api.subjects import SUBJECTS, Subject
+from api.views import View
 from core.acceptance import Receipt, Submission
 from core.errors import DomainError, Problem, RecordedFailure, ResourceNotFound, Unavailable
 from core.requests import Request, get_requests
-from core.tasks.model import Task
-from core.tasks.queries import get_tasks
 
 _Requests = Mapping[str, Request]
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A receipt and, where the write was executed within the wait, the task as it is now, or why it failed."""
+    """A receipt and, where the write was executed within the wait, the record as it is now, or why it failed.
+
+    `subject` says what kind of record that is, and `id` which.
+    """
 
     receipt: Receipt
-    task: Task | None = None
+    subject: Subject
+    record: Any = None
     error: Problem | None = None
+
+    @property
+    def id(self) -> str:
+        """Id of the record that the write is about."""
+        return self.subject.own_id(self.receipt.request_id, self.receipt.target_id)
+
+    def view(self) -> View:
+        """Return what the caller is told of a write that has not failed."""
+        if self.record is None:
+            return self.subject.accepted(self.id, self.receipt.request_id)
+        return self.subject.changed(self.record, self.receipt.request_id)
 
 
 async def write(runtime: Runtime, submission: Submission, wait: float) -> Written:
@@ -52,17 +72,18 @@ async def write_all(runtime: Runtime, submissions: Sequence[Submission], wait: f
         return []
     intake = runtime.intakes[submissions[0].lane]
     if not wait:
-        return [_outcome(answer, {}, {}) for answer in await intake.submit(submissions)]
+        answers = await intake.submit(submissions)
+        return [_outcome(each, answer, {}, {}) for each, answer in zip(submissions, answers, strict=True)]
     with runtime.waiters.expect(*[each.request_id for each in submissions]) as finished:
         answers = await intake.submit(submissions)
         receipts = [answer for answer in answers if isinstance(answer, Receipt)]
         tenant_id = submissions[0].caller.tenant_id
         try:
             requests = await _wait_for_receipts(runtime, tenant_id, receipts, finished, wait)
-            tasks = await _tasks_of(runtime, tenant_id, requests)
+            records = await _records_of(runtime, tenant_id, requests)
         except Unavailable:  # they are accepted all the same: who was told otherwise might send them again
-            requests, tasks = {}, {}
-    return [_outcome(answer, requests, tasks) for answer in answers]
+            requests, records = {}, {}
+    return [_outcome(each, answer, requests, records) for each, answer in zip(submissions, answers, strict=True)]
 
 
 async def wait_for_request(runtime: Runtime, tenant_id: str, request_id: str, wait: float) -> Request:
@@ -118,20 +139,31 @@ async def _wait_for_requests(runtime: Runtime, tenant_id: str, request_ids: Sequ
     return look.seen
 
 
-async def _tasks_of(runtime: Runtime, tenant_id: str, requests: _Requests) -> Mapping[str, Task]:
-    task_ids = [each.task_id for each in requests.values() if each.task_id and each.status == "succeeded"]
-    if not task_ids:
-        return {}
-    found = await runtime.reader.run(lambda connection: get_tasks(connection, tenant_id, task_ids))
-    return {task.id: task for task in found}
+async def _records_of(runtime: Runtime, tenant_id: str, requests: _Requests) -> Mapping[str, Any]:
+    """Return by request the record that each of those that succeeded is about, by one statement for each subject."""
+    ids: dict[Subject, dict[str, str]] = defaultdict(dict)
+    for request in requests.values():
+        if request.status == "succeeded":
+            subject = SUBJECTS[request.command]
+            ids[subject][request.id] = subject.own_id(request.id, request.target_id)
+    records: dict[str, Any] = {}
+    for subject, named in ids.items():
+        found = await runtime.reader.run(partial(_get, subject, tenant_id, list(named.values())))
+        by_id = {record.id: record for record in found}
+        records |= {request_id: by_id[id_] for request_id, id_ in named.items()}
+    return records
 
 
-def _outcome(answer: Receipt | DomainError, requests: _Requests, tasks: Mapping[str, Task]) -> Written | DomainError:
+def _outcome(
+    submission: Submission, answer: Receipt | DomainError, requests: _Requests, records: Mapping[str, Any]
+) -> Written | DomainError:
     if isinstance(answer, DomainError):
         return answer
-    request = requests.get(answer.request_id)
+    subject, request = SUBJECTS[submission.command.kind], requests.get(answer.request_id)
     if request is None or not request.finished:
-        return Written(answer)
-    if request.error is not None:
-        return Written(answer, error=request.error)
-    return Written(answer, tasks[answer.target_id])
+        return Written(answer, subject)
+    return Written(answer, subject, records.get(request.id), request.error)
+
+
+async def _get(subject: Subject, tenant_id: str, ids: Sequence[str], connection: AsyncConnection[Any]) -> Sequence[Any]:
+    return await subject.get(connection, tenant_id, ids)

@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 
 import structlog
 
-import core.tasks.handlers  # noqa: F401 (registers the handlers of tasks)
+import core.activity.handlers
+import core.tasks.handlers  # noqa: F401 (each of these registers its handlers)
 from core.audit import AuditEvent
 from core.commands import COMMANDS, Command
 from core.errors import DomainError, InternalError

@@ -15,6 +15,7 @@ import psycopg
 import structlog
 from psycopg import Connection
 
+from core.activity.queries import ACTIVITIES
 from core.audit import append_events
 from core.crm.queries import existing
 from core.decisions import Asked, Decided, decide, read, refuse
@@ -27,7 +28,7 @@ from core.tasks.queries import TASKS
 
 log = structlog.get_logger(__name__)
 
-STORES = (TASKS,)
+STORES = (TASKS, ACTIVITIES)
 """What commands may make and change, in the order in which it is locked and written."""
 
 _POISON = InternalError("The command could not be written, and was set aside so that others can be.")

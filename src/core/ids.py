@@ -4,7 +4,7 @@ from typing import Literal, get_args
 
 from uuid_utils import uuid7
 
-Prefix = Literal["task", "req", "aud", "tok", "imp"]
+Prefix = Literal["task", "req", "aud", "tok", "imp", "act"]
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]

@@ -129,7 +129,15 @@ async def test_every_tool_of_the_contract_is_listed_with_exactly_its_input_schem
     async with client(url, token, mode) as connected:
         assert connected.protocol_version == ERAS[mode]
         tools = {tool.name: tool for tool in (await connected.list_tools()).tools}
-    assert set(tools) == {*CONTRACT, "create_tasks", "get_task", "get_request", "list_audit_events"}
+    assert set(tools) == {
+        *CONTRACT,
+        "create_tasks",
+        "get_task",
+        "get_request",
+        "list_activities",
+        "list_audit_events",
+        "log_activity",
+    }
     listed = {name: bare(tools[name].input_schema) for name in CONTRACT}
     promised = {name: listed["list_tasks"]["properties"].pop(name) for name in PROMISED}
     assert listed == {name: expected(name) for name in CONTRACT}
@@ -178,6 +186,8 @@ async def test_every_tool_says_how_it_behaves_and_what_it_answers(url: str, toke
         "get_task": read,
         "get_request": read,
         "list_audit_events": read,
+        "log_activity": {**change, "idempotent_hint": False},
+        "list_activities": read,
     }
     assert all(tool.title and tool.output_schema and tool.output_schema["type"] == "object" for tool in tools.values())
     assert tools["complete_task"].meta == {"baton/deprecated": {"replaced_by": "update_task"}}
@@ -190,7 +200,7 @@ def test_every_command_has_its_tool() -> None:
 
 async def test_every_tool_is_listed_whatever_the_scopes(url: str, make_token: MakeToken) -> None:
     async with client(url, make_token("crm:read")) as connected:
-        assert len((await connected.list_tools()).tools) == 8
+        assert len((await connected.list_tools()).tools) == 10
 
 
 @pytest.mark.parametrize("mode", ERAS)
@@ -242,6 +252,6 @@ def test_every_version_with_a_handshake_is_served(url: str, token: str, worker: 
     assert result["serverInfo"] == IsPartialDict(name="baton")
     assert "idempotency_key" in result["instructions"]
     headers = {"mcp-protocol-version": version}
-    assert len(reply_of(post(url, token, message("tools/list"), headers))["result"]["tools"]) == 8
+    assert len(reply_of(post(url, token, message("tools/list"), headers))["result"]["tools"]) == 10
     called = reply_of(post(url, token, tool_call("create_task", {"title": "Call"}), headers))["result"]
     assert '"request_status":"succeeded"' in called["content"][0]["text"]

@@ -54,6 +54,7 @@ def test_a_command_with_two_handlers_fails_at_import() -> None:
 
 def test_kinds_name_resource_and_verb_and_are_never_renamed() -> None:
     assert {kind: command.__name__ for kind, command in COMMANDS.items()} == {
+        "activity.log": "LogActivity",
         "task.create": "CreateTask",
         "task.update": "UpdateTask",
     }
@@ -116,7 +117,7 @@ def test_a_command_says_what_it_does_and_which_scope_it_needs(kind: str) -> None
 
     assert command.__doc__
     assert command.__doc__ != Command.__doc__
-    assert command.scope == "tasks:write"
+    assert command.scope == {"task": "tasks:write", "activity": "activity:write"}[kind.partition(".")[0]]
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import pytest
 from psycopg import Connection, sql
 from psycopg.types.json import Jsonb
 
+from core.activity.model import ActivityRow
 from core.audit import AuditEventRow
 from core.crm.model import ResourceRow
 from core.db import Row
@@ -55,6 +56,17 @@ _VALID: dict[type[Row], dict[str, Any]] = {
         "target_id": "task_1",
         "request_id": "req_1",
     },
+    ActivityRow: {
+        "id": "act_1",
+        "type": "note",
+        "body": "Asked about pricing.",
+        "occurred_at": _TIME,
+        "source": "api",
+        "actor_id": "usr_1",
+        "actor_type": "user",
+        "actor_name": "Pat Person",
+        "created_at": _TIME,
+    },
     ResourceRow: {"type": "contact", "id": "con_1", "name": "Jane Doe"},
     ActorRow: {"id": "usr_1", "type": "user", "name": "Pat Person"},
     ImportRow: {
@@ -94,6 +106,8 @@ def _insert(connection: Connection[Any], row: type[Row], tenant_id: str, values:
         (AuditEventRow, {}),
         (AuditEventRow, {"outcome": "failed", "error": _ERROR}),
         (ResourceRow, {}),
+        (ActivityRow, {}),
+        (ActivityRow, {"related_resource_type": "deal", "related_resource_id": "deal_1"}),
         (ActorRow, {}),
         (ImportRow, {}),
         (ImportRow, {"state": "running"}),
@@ -139,6 +153,10 @@ _REFUSED: list[tuple[type[Row], str, dict[str, Any]]] = [
     (AuditEventRow, "error", {"error": _ERROR}),
     (ResourceRow, "type", {"type": "lead"}),
     (ActorRow, "type", {"type": "robot"}),
+    (ActivityRow, "type", {"type": "fax"}),
+    (ActivityRow, "source", {"source": "console"}),
+    (ActivityRow, "related_resource", {"related_resource_type": "contact"}),
+    (ActivityRow, "related_resource", {"related_resource_id": "con_1"}),
     (ImportRow, "state", {"state": "paused"}),
     (ImportRow, "format", {"format": "xlsx"}),
     (ImportRow, "finished_at", {"finished_at": _TIME}),

@@ -9,9 +9,10 @@ from pydantic import ConfigDict, Field
 
 from api.access import TaskWriter
 from api.answers import found
-from api.documentation import read_operation, rejects_operation, upload_operation
-from api.exchange import NO_PARAMETERS, CurrentExchange, Exchange, QueryParameters
+from api.documentation import act_operation, read_operation, rejects_operation, upload_operation
+from api.exchange import NO_PARAMETERS, CurrentExchange, Exchange, Waits
 from api.inputs import parse_header_key
+from api.reads import settle
 from api.transfers import MEDIA_TYPES, file_of, format_of, rejects_of
 from api.views import ImportFound, ImportPage, ImportView
 from core.commands import StrictModel
@@ -44,8 +45,12 @@ class ImportQuery(FormatQuery):
     dry_run: bool = Field(default=False, description="Only check the rows: none is queued, and the rejects are kept.")
 
 
-class ImportsQuery(ListImports, QueryParameters):
-    """A page of imports."""
+class ImportsQuery(ListImports, Waits):
+    """The filters of the list, and what a client may add over HTTP."""
+
+
+class RejectsQuery(FormatQuery, Waits):
+    """How the rejects are to be written, and what a client may add over HTTP."""
 
 
 @router.post("/v1/imports", summary="Import tasks from a file", **upload_operation())
@@ -89,6 +94,7 @@ async def list_imports_(
     caller: TaskWriter, exchange: CurrentExchange, query: Annotated[ImportsQuery, Query()]
 ) -> Response:
     """Return a page of imports, newest first."""
+    await settle(exchange, caller, query)
     page = await exchange.runtime.reader.run(lambda connection: list_imports(connection, caller.tenant_id, query))
     imports = [ImportView.of(each) for each in page.items]
     return found(ImportPage(imports=imports, next_cursor=page.next_cursor, request_id=exchange.id))
@@ -97,19 +103,22 @@ async def list_imports_(
 @router.get(
     "/v1/imports/{import_id}",
     summary="Get an import",
-    dependencies=NO_PARAMETERS,
     **read_operation(ImportFound, "tasks:write", "import_found", polled=True),
 )
-async def get_import_(caller: TaskWriter, exchange: CurrentExchange, import_id: ImportId) -> Response:
+async def get_import_(
+    caller: TaskWriter, exchange: CurrentExchange, import_id: ImportId, query: Annotated[Waits, Query()]
+) -> Response:
     """Return how far an import is."""
+    await settle(exchange, caller, query)
     return _import(exchange, await _get(exchange, caller, import_id), HTTPStatus.OK)
 
 
 @router.get("/v1/imports/{import_id}/rejects", summary="Download the rejects of an import", **rejects_operation())
 async def get_rejects(
-    caller: TaskWriter, exchange: CurrentExchange, import_id: ImportId, query: Annotated[FormatQuery, Query()]
+    caller: TaskWriter, exchange: CurrentExchange, import_id: ImportId, query: Annotated[RejectsQuery, Query()]
 ) -> Response:
     """Return the rows that were not acceptable, each with its line and the reason, to be mended and sent again."""
+    await settle(exchange, caller, query)
     known = await _get(exchange, caller, import_id)
     format_ = query.format or known.format
     rejects = rejects_of(exchange.runtime, caller.tenant_id, known, format_)
@@ -124,7 +133,7 @@ async def get_rejects(
     "/v1/imports/{import_id}/cancel",
     summary="Cancel an import",
     dependencies=NO_PARAMETERS,
-    **read_operation(ImportFound, "tasks:write", "import_found", InvalidStatusTransition, polled=True),
+    **act_operation(ImportFound, "tasks:write", "import_found", InvalidStatusTransition),
 )
 async def cancel_import_(caller: TaskWriter, exchange: CurrentExchange, import_id: ImportId) -> Response:
     """End an import: rows that are not executed yet are withdrawn; what was executed stays."""

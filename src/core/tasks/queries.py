@@ -96,10 +96,10 @@ async def get_task(connection: AsyncConnection[Any], tenant_id: str, task_id: st
         return await cursor.fetchone()
 
 
-async def get_tasks(connection: AsyncConnection[Any], tenant_id: str, task_ids: Sequence[str]) -> list[Task]:
+async def get_tasks(connection: AsyncConnection[Any], tenant_id: str, ids: Sequence[str]) -> list[Task]:
     """Return those of the tasks that the tenant has, in any order."""
     async with connection.cursor(row_factory=class_row(Task)) as cursor:
-        await cursor.execute(_SELECT + " WHERE tenant_id = %s AND id = ANY(%s)", (tenant_id, list(task_ids)))
+        await cursor.execute(_SELECT + " WHERE tenant_id = %s AND id = ANY(%s)", (tenant_id, list(ids)))
         return await cursor.fetchall()
 
 

@@ -1,0 +1,1 @@
+"""Activities: what was done about a contact, a company, a deal, a ticket or a task."""
