@@ -32,5 +32,4 @@ class Allowed:
 TaskReader = Annotated[Caller, Depends(Allowed("tasks:read"))]
 TaskWriter = Annotated[Caller, Depends(Allowed("tasks:write"))]
 ActivityReader = Annotated[Caller, Depends(Allowed("activity:read"))]
-ActivityWriter = Annotated[Caller, Depends(Allowed("activity:write"))]
 AuditReader = Annotated[Caller, Depends(Allowed("audit:read"))]

@@ -41,5 +41,6 @@ class Takes:
         return Incoming(caller, begun, await read_body(request, self._most_bytes(begun.runtime.settings)))
 
 
+ActivityWrite = Annotated[Incoming, Depends(Takes("activity:write", lambda settings: settings.max_body_bytes))]
 TaskWrite = Annotated[Incoming, Depends(Takes("tasks:write", lambda settings: settings.max_body_bytes))]
 TaskBatch = Annotated[Incoming, Depends(Takes("tasks:write", lambda settings: settings.max_batch_bytes))]

@@ -5,12 +5,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from api.access import ActivityReader, ActivityWriter
+from api.access import ActivityReader
 from api.answers import found, written
-from api.bodies import Body
 from api.documentation import read_operation, write_operation
 from api.examples import LOG_ACTIVITY
-from api.exchange import NO_PARAMETERS, CurrentExchange, Waits
+from api.exchange import CurrentExchange, Waits
+from api.incoming import ActivityWrite
 from api.inputs import parse_command, parse_members
 from api.reads import settle
 from api.views import ActivityPage
@@ -28,13 +28,14 @@ class ListActivitiesQuery(ListActivities, Waits):
 @router.post(
     "/v1/activities",
     summary="Log an activity",
-    dependencies=NO_PARAMETERS,
     **write_operation(LogActivity, executed=201, sends=LOG_ACTIVITY, returns="activity_logged"),
 )
-async def log_activity(caller: ActivityWriter, exchange: CurrentExchange, body: Body) -> Response:
+async def log_activity(write: ActivityWrite) -> Response:
     """Queue the logging of an activity; answers 202 with its id, or 201 after `Prefer: wait=N`."""
-    command, key = parse_command(LogActivity, parse_members(body), exchange.idempotency_key)
-    return await written(exchange, Submission(caller, "api", command, key, request_id=exchange.id), HTTPStatus.CREATED)
+    exchange = write.exchange
+    command, key = parse_command(LogActivity, parse_members(write.body), exchange.idempotency_key)
+    submission = Submission(write.caller, "api", command, key, request_id=exchange.id)
+    return await written(exchange, submission, HTTPStatus.CREATED)
 
 
 @router.get(
