@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -26,7 +27,7 @@ COMMAND = "command"
 MOST_COMMANDS = 1_000
 # What is larger has no part in the lane of those who write one by one, and wait.
 MOST_INTERACTIVE = 100
-_TURN = 100
+_TURN = 20
 
 T = TypeVar("T")
 
@@ -67,11 +68,14 @@ class Batch:
 
         """
         lane: Lane = "interactive" if len(items) <= MOST_INTERACTIVE else "bulk"
-        made = [self._submission(parse, item, index, lane) async for index, item in _in_turns(items)]
+        turn = self.runtime.bulk_turn if lane == "bulk" else nullcontext()
+        async with turn:
+            made = [self._submission(parse, item, index, lane) async for index, item in _in_turns(items)]
         submissions = [each for each in made if isinstance(each, Submission)]
         written = iter(await write_all(self.runtime, submissions, self.wait))
         outcomes = [next(written) if isinstance(each, Submission) else each for each in made]
-        results = [self._result(outcome, index) async for index, outcome in _in_turns(outcomes)]
+        async with turn:
+            results = [self._result(outcome, index) async for index, outcome in _in_turns(outcomes)]
         rejected = sum(isinstance(result, CommandRefused) for result in results)
         return BatchResults(
             results=results, accepted=len(results) - rejected, rejected=rejected, request_id=self.request_id
@@ -118,7 +122,7 @@ def parse_named(item: object, key: str | None) -> Keyed:
 
 
 async def _in_turns(items: Sequence[T]) -> AsyncIterator[tuple[int, T]]:
-    """Yield items by their positions, and let the process do something else after every hundred."""
+    """Yield items by their positions, and let the process do something else after every few."""
     for index, item in enumerate(items):
         if index and index % _TURN == 0:
             await asyncio.sleep(0)

@@ -1,8 +1,9 @@
 """What a front-end process holds while it serves: its way in, its way to read, who waits, and who calls."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from api.authentication import Authenticator
 from core.breaker import Breaker
@@ -17,7 +18,10 @@ from core.waiters import Waiters
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """The parts that routes and tools share."""
+    """The parts that routes and tools share.
+
+    `bulk_turn` is held by the one large batch that is worked on: together they would leave little time to others.
+    """
 
     settings: Settings
     reader: Reader
@@ -25,6 +29,7 @@ class Runtime:
     waiters: Waiters
     authenticator: Authenticator
     uploads: Uploads
+    bulk_turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 @asynccontextmanager
