@@ -80,10 +80,15 @@ class RecordReader(ABC):
         records: list[Record] = []
         if self._dropped and lines:
             records += self._records([], last=True)
-            records.append(Record(self.lines + 1, {}, _TOO_LONG))
+            records.append(self._spoiled([], _TOO_LONG))
             self._move_on(1, self._dropped + len(lines.pop(0)))
             self._dropped = 0
         return [*records, *self._records(lines, last=last)]
+
+    def _spoiled(self, lines: list[bytes], problem: str) -> Record:
+        """Return a record that cannot be read, with what is there of it."""
+        raw = "".join(map(self._text, lines)).rstrip("\r\n")
+        return Record(self.lines + 1, {RAW: raw} if lines else {}, problem)
 
     def _text(self, line: bytes) -> str:
         """Decode a line; what is not UTF-8 becomes lone surrogates, which no member of a command accepts."""
@@ -135,7 +140,7 @@ class CsvReader(RecordReader):
                 # Where an open quote should have ended nobody knows: the next line may be sound.
                 runaway = unfinished or (_ENDLESS in str(error) and rows.line_num - done > 1)
                 bad = lines[done : done + 1 if runaway else rows.line_num]
-                yield self._spoiled(bad, _OPEN_QUOTE if runaway else f"Not valid CSV: {error}")
+                yield self._spoiled(bad, _OPEN_QUOTE if runaway else _in_words(error))
                 self._move_on(len(bad), sum(map(len, bad)))
                 lines = lines[done + len(bad) :]
 
@@ -149,7 +154,10 @@ class CsvReader(RecordReader):
         self._move_on(len(lines), sum(map(len, lines)))
 
     def _spoiled(self, lines: list[bytes], problem: str) -> Record:
-        return Record(self.lines + 1, {RAW: "".join(map(self._text, lines)).rstrip("\r\n")}, problem)
+        """Return a record that cannot be read; raises ValidationFailed where it is the header."""
+        if self.columns is None:
+            raise ValidationFailed([FieldError("header", problem)])
+        return super()._spoiled(lines, problem)
 
     def _take_header(self, row: list[str]) -> None:
         if not row:
@@ -190,6 +198,11 @@ class NdjsonReader(RecordReader):
         if not isinstance(values, dict):
             return Record(self.lines + 1, {RAW: text}, "Not a JSON object")
         return Record(self.lines + 1, values)
+
+
+def _in_words(error: csv.Error) -> str:
+    """Say what the csv module found; of a return within a line it says how to open files in Python."""
+    return "Lines must end with LF or CRLF" if "new-line character" in str(error) else f"Not valid CSV: {error}"
 
 
 def _once(members: list[tuple[str, Any]]) -> dict[str, Any]:

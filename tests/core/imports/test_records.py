@@ -171,6 +171,22 @@ def test_a_file_that_is_not_what_it_should_be_is_refused_as_a_whole(data: bytes,
     assert {error["field"] for error in refused.value.extensions["field_errors"]} == fields
 
 
+@pytest.mark.parametrize(
+    ("data", "problem"),
+    [
+        (b'"title,description\nOne,x\n', "A quote is opened in this line and never closed"),
+        (b'"title"s,description\nOne,x\n', "Not valid CSV: ',' expected after '\"'"),
+        (b"title,description\rOne,x\rTwo,y\r", "Lines must end with LF or CRLF"),
+        (b"x" * 300_000 + b"\ntitle\nOne\n", "A row may have 262,144 bytes at most"),
+    ],
+)
+def test_a_header_that_cannot_be_read_is_no_reject_but_the_fault_of_the_file(data: bytes, problem: str) -> None:
+    with pytest.raises(ValidationFailed) as refused:
+        _read(_csv(), data, 16_384)
+
+    assert refused.value.extensions["field_errors"] == [{"field": "header", "message": problem}]
+
+
 def test_a_header_of_a_mass_of_columns_is_refused_with_the_first_faults() -> None:
     header = ",".join(f"c{number}" for number in range(30_000)).encode()
 
