@@ -43,9 +43,15 @@ _CANCEL: LiteralString = """
     UPDATE imports SET state = 'canceled', finished_at = CASE WHEN dry_run THEN now() END
     WHERE tenant_id = %s AND id = %s AND state IN ('receiving', 'running')
 """
+# A reject may be a megabyte: a page ends with the one that reaches it.
 _REJECTS: LiteralString = """
-    SELECT line, "values", field, error FROM import_rejects
-    WHERE tenant_id = %s AND import_id = %s AND line > %s ORDER BY line LIMIT 1000
+    SELECT line, "values", field, error FROM (
+        SELECT *, sum(octet_length("values")) OVER (ORDER BY line) - octet_length("values") AS before FROM (
+            SELECT line, "values", field, error FROM import_rejects
+            WHERE tenant_id = %s AND import_id = %s AND line > %s ORDER BY line LIMIT 1000
+        ) behind
+    ) page
+    WHERE before < 1048576 ORDER BY line
 """
 
 
@@ -124,7 +130,7 @@ async def cancel_import(connection: AsyncConnection[Any], tenant_id: str, import
 async def list_rejects(
     connection: AsyncConnection[Any], tenant_id: str, import_id: str, *, after: int = 0
 ) -> list[Reject]:
-    """Return the rejects behind a line, 1,000 at most, in the order of the file."""
+    """Return the next rejects behind a line, 1,000 or a megabyte at most, in the order of the file."""
     rows = await connection.execute(_REJECTS, (tenant_id, import_id, after))
     return [Reject(line, json.loads(values), field, error) for line, values, field, error in await rows.fetchall()]
 

@@ -4,6 +4,7 @@ What is committed is never read again: an upload that was cut goes on at the byt
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterable, Sequence
 from dataclasses import dataclass
 from typing import Any, LiteralString
@@ -25,7 +26,10 @@ from core.imports.records import CsvReader, NdjsonReader, RecordReader
 from core.imports.rows import COLUMNS, KEY, REQUIRED, Reject, Row, RowReader
 from core.tenancy.model import Caller
 
-_CHUNK = 1_000  # rows of one transaction
+# A transaction takes what has come once it is so many rows, or bytes, or seconds.
+_CHUNK = 1_000
+_CHUNK_BYTES = 1_048_576
+_LONGEST_WAIT = 5.0
 _SLICE = 16_384  # bytes that are read at once: two milliseconds, in which the event loop does nothing else
 
 _CREATE: LiteralString = """
@@ -84,6 +88,7 @@ class Upload:
         self._rows = RowReader(caller, begun.id)
         self._waiting: list[Row | Reject] = []
         self._committed = begun.offset
+        self._committed_at = time.monotonic()
 
     async def receive(self, pieces: AsyncIterable[bytes]) -> None:
         """Take the file; return when all of it is committed.
@@ -110,10 +115,17 @@ class Upload:
 
     async def _take(self, piece: bytes) -> None:
         self._waiting += map(self._rows.read, self._reader.feed(piece))
-        if len(self._waiting) >= _CHUNK or (self._reader.offset and not self._committed):
+        if self._is_due():
             await self._commit(last=False)
         else:
             await asyncio.sleep(0)
+
+    def _is_due(self) -> bool:
+        """Tell whether to commit what has come; what comes first at once, so that the import is seen."""
+        if not self._committed:
+            return self._reader.offset > 0
+        large = len(self._waiting) >= _CHUNK or self._reader.offset - self._committed >= _CHUNK_BYTES
+        return large or time.monotonic() - self._committed_at > _LONGEST_WAIT
 
     async def _commit(self, *, last: bool) -> None:
         rows, self._waiting = self._waiting, []
@@ -130,7 +142,7 @@ class Upload:
             accepted = 0 if self._begun.dry_run else len(rows) - len(rejects) - replayed
             counts = {"rows": len(rows), "rejected": len(rejects), "replayed": replayed, "accepted": accepted}
             await self._advance(counts, last=last)
-        self._committed = self._reader.offset
+        self._committed, self._committed_at = self._reader.offset, time.monotonic()
 
     async def _create(self) -> None:
         begun, actor = self._begun, self._caller.actor

@@ -35,12 +35,24 @@ class Importing:
     def begin(self, format_: ImportFormat = "csv", *, dry_run: bool = False, key: str | None = None) -> Begun:
         return Begun(id=new_id("imp"), format=format_, dry_run=dry_run, idempotency_key=key)
 
-    def upload(self, begun: Begun, data: bytes, *, cut: bool = False, piece: int = 16_384) -> Import:
-        """Upload a file, or, where it is cut, the beginning of one; return the import as it is then."""
+    def upload(
+        self,
+        begun: Begun,
+        data: bytes,
+        *,
+        cut: bool = False,
+        piece: int = 16_384,
+        after_each: Callable[[], object] = lambda: None,
+    ) -> Import:
+        """Upload a file, or, where it is cut, the beginning of one; return the import as it is then.
+
+        `after_each` is called when a piece is taken, before the next one comes.
+        """
 
         async def pieces() -> AsyncIterator[bytes]:
             for start in range(0, len(data), piece):
                 yield data[start : start + piece]
+                after_each()
             if cut:
                 raise UploadCut
 
@@ -79,11 +91,16 @@ class Importing:
         self._run(find)
         return found[0]
 
-    def rejects(self, known: Import) -> list[Reject]:
+    def committed(self, begun: Begun) -> int:
+        """Return how many rows of an import are committed, also while it is uploaded."""
+        found = self.workspace.connection.execute("SELECT rows FROM imports WHERE id = %s", [begun.id]).fetchone()
+        return int(found[0]) if found else 0
+
+    def rejects(self, known: Import, *, after: int = 0) -> list[Reject]:
         found: list[Reject] = []
 
         async def find(connection: AsyncConnection[Any]) -> None:
-            found.extend(await list_rejects(connection, self.workspace.tenant_id, known.id))
+            found.extend(await list_rejects(connection, self.workspace.tenant_id, known.id, after=after))
 
         self._run(find)
         return found

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -55,6 +56,16 @@ def test_rows_that_are_not_acceptable_are_rejected_with_line_field_and_reason(im
         (10, None),
     ]
     assert all(reject.error for reject in importing.rejects(known))
+
+
+def test_large_rejects_are_read_a_few_at_a_time(importing: Importing) -> None:
+    known = importing.receive(b"title,description\n" + b" ,%s\n" % (b"x" * 200_000) * 12)
+
+    first = importing.rejects(known)
+
+    assert [reject.line for reject in first] == [2, 3, 4, 5, 6, 7]
+    assert [reject.line for reject in importing.rejects(known, after=7)] == [8, 9, 10, 11, 12, 13]
+    assert importing.rejects(known, after=13) == []
 
 
 def test_a_json_row_is_held_to_the_commands_own_rules(importing: Importing) -> None:
@@ -159,6 +170,27 @@ def test_an_upload_that_is_cut_goes_on_behind_what_was_committed(importing: Impo
         "SELECT array_agg(import_line ORDER BY seq) FROM requests WHERE import_id = %s", [known.id]
     ).fetchone()
     assert lines == (list(range(2, 3_212)),)
+
+
+def test_large_rows_do_not_gather_to_a_thousand(importing: Importing) -> None:
+    begun, seen = importing.begin(), [0]
+    file = b"title,description\n" + b"Task,%s\n" % (b"x" * 20_000) * 200
+
+    importing.upload(begun, file, after_each=lambda: seen.append(importing.committed(begun)))
+
+    assert max(after - before for before, after in pairwise(seen)) < 100
+    assert seen[-1] > 100
+
+
+def test_rows_that_trickle_in_do_not_wait_for_a_thousand_others(
+    importing: Importing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.imports.receiving._LONGEST_WAIT", 0.0)
+    begun, seen = importing.begin(), [0]
+
+    importing.upload(begun, rows(100), piece=300, after_each=lambda: seen.append(importing.committed(begun)))
+
+    assert all(before < after for before, after in pairwise(seen))
 
 
 def test_two_uploads_of_one_import_do_not_mix(importing: Importing) -> None:
