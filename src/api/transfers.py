@@ -72,12 +72,12 @@ async def _page(runtime: Runtime, tenant_id: str, import_id: str, *, after: int)
 
 def _written(reject: Reject, format_: ImportFormat, columns: Sequence[str]) -> bytes:
     if format_ == "ndjson":
-        values = {**reject.values, LINE: reject.line, ERROR: reject.error}
+        values = {**reject.values, LINE: reject.first_line, ERROR: reject.error}
         return json.dumps(values, ensure_ascii=True).encode() + b"\n"
     # What could not be divided into columns stands behind the reason.
     raw = reject.values.get(RAW)
     reason = reject.error if raw is None else f"{reject.error}: {raw}"
-    return _csv([*(reject.values.get(column, "") for column in columns), reject.line, reason])
+    return _csv([*(reject.values.get(column, "") for column in columns), reject.first_line, reason])
 
 
 def _csv(row: Sequence[object]) -> bytes:

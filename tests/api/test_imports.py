@@ -106,6 +106,22 @@ def test_the_rejects_come_back_to_be_mended_and_sent_again(api: Api) -> None:
     assert 'Quote "it"' in _titles(api)
 
 
+def test_a_row_that_is_rejected_again_keeps_the_line_that_it_had_first(api: Api) -> None:
+    known = _import(api, b"title,due_at,_line,_error\nLate,tomorrow,57,why\nLater,tomorrow,,\n")
+
+    rejects = csv.DictReader(io.StringIO(api.get(f"/v1/imports/{known['id']}/rejects").text))
+
+    assert [(reject["title"], reject["_line"]) for reject in rejects] == [("Late", "57"), ("Later", "3")]
+
+
+def test_many_rejects_come_in_the_order_of_the_file(api: Api) -> None:
+    known = _import(api, b"title\n" + b" \n" * 2_345)
+
+    rejects = csv.DictReader(io.StringIO(api.get(f"/v1/imports/{known['id']}/rejects").text))
+
+    assert [int(reject["_line"]) for reject in rejects] == list(range(2, 2_347))
+
+
 def test_the_rejects_of_json_are_json(api: Api) -> None:
     known = _import(api, b'{"title": 5}\nnot json\n', "/v1/imports?format=ndjson")
 

@@ -38,6 +38,11 @@ class Reject(NamedTuple):
     field: str | None
     error: str
 
+    @property
+    def first_line(self) -> int:
+        """The line that the row had where it was rejected first."""
+        return _line(self.values, self.line)
+
     def stored(self) -> tuple[int, str, str | None, str]:
         """Return what is stored of it; JSON in ASCII keeps what is no text at all, such as NUL and lone surrogates."""
         return self.line, json.dumps(self.values), self.field, self.error
@@ -92,7 +97,7 @@ def _derived_key(line: int, command: Command) -> str:
 
 
 def _line(named: dict[str, Any], line: int) -> int:
-    """Return the line that a row had in the file from which it was rejected, else the one that it has."""
+    """Return the line that a row had in the file from which it was rejected first, else the one that it has."""
     given = str(named.get(LINE, ""))
     return int(given) if _NUMBER.fullmatch(given) else line
 
