@@ -14,6 +14,7 @@ _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\
 
 _NO_DATE_TIME = "No such date-time in UTC, from the year 0001 to 9999 and without leap seconds"
 
+_SEEN = re.compile(r"[!-~]")
 # Nothing of these categories is seen by itself: controls, formats (zero-width ones too), marks and separators. The
 # others are a letter or symbol by category, and as empty: the Hangul fillers and the braille cell without a dot.
 _UNSEEN = ("Cc", "Cf", "M", "Z")
@@ -40,6 +41,8 @@ def _without_nul(value: str) -> str:
 
 
 def _not_blank(value: str) -> str:
+    if _SEEN.search(value):  # at once, where most texts are decided
+        return value
     if all(character in _EMPTY or category(character).startswith(_UNSEEN) for character in value):
         raise PydanticCustomError("blank", "Write at least one character that can be seen")
     return value
