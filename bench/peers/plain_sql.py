@@ -18,19 +18,19 @@ TASKS = """
     FROM staging
 """
 REQUESTS = """
-    INSERT INTO requests (tenant_id, id, lane, command, payload, task_id, actor_id, actor_type, actor_name, source,
-        idempotency_key, fingerprint, status, attempts, finished_at, import_id, import_line)
+    INSERT INTO requests (tenant_id, id, lane, command, payload, target_type, target_id, actor_id, actor_type,
+        actor_name, source, idempotency_key, fingerprint, status, attempts, finished_at, import_id, import_line)
     SELECT 'ten_bench', 'req_' || lpad(n::text, 26, '0'), 'bulk', 'task.create',
         jsonb_build_object('title', title, 'description', description, 'due_at', due_at, 'assignee_id', assignee_id),
-        'task_' || lpad(n::text, 26, '0'), 'agt_1', 'agent', 'Bench agent', 'api', 'row:' || lpad(n::text, 36, '0'),
-        sha256(title::bytea), 'succeeded', 1, now(), 'imp_1', n
+        'task', 'task_' || lpad(n::text, 26, '0'), 'agt_1', 'agent', 'Bench agent', 'api',
+        'row:' || lpad(n::text, 36, '0'), sha256(title::bytea), 'succeeded', 1, now(), 'imp_1', n
     FROM staging
 """
 EVENTS = """
     INSERT INTO audit_events (tenant_id, id, seq, occurred_at, action, outcome, actor_id, actor_type, actor_name,
-        source, task_id, new_status, requested_status, request_id)
+        source, target_type, target_id, new_status, requested_status, request_id)
     SELECT 'ten_bench', 'aud_' || lpad(n::text, 26, '0'), nextval('requests_seq'), now(), 'task.create', 'applied',
-        'agt_1', 'agent', 'Bench agent', 'api', 'task_' || lpad(n::text, 26, '0'), 'open', 'open',
+        'agt_1', 'agent', 'Bench agent', 'api', 'task', 'task_' || lpad(n::text, 26, '0'), 'open', 'open',
         'req_' || lpad(n::text, 26, '0')
     FROM staging
 """
