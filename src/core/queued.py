@@ -64,7 +64,7 @@ _FIELDS: LiteralString = ", ".join(f"r.{column}" for column in QueuedRequest.__d
 # step as it stands. "NOT IN" says "queued" without offering either index of the queue.
 _LOCK: LiteralString = f"""
     SELECT {_FIELDS} FROM (
-        SELECT line.tenant_id, line.id FROM (
+        SELECT line.tenant_id, line.id, line.seq FROM (
             SELECT DISTINCT n.tenant_id, n.target_type, n.target_id
             FROM unnest(%(tenants)s::text[], %(ids)s::text[]) AS named (tenant_id, id)
             CROSS JOIN LATERAL (
@@ -79,9 +79,11 @@ _LOCK: LiteralString = f"""
             ORDER BY seq LIMIT %(limit)s
         ) line
         ORDER BY line.seq LIMIT %(limit)s
-    ) first JOIN requests r USING (tenant_id, id)
-    WHERE r.status NOT IN ('succeeded', 'failed')
-    ORDER BY r.seq FOR UPDATE OF r
+    ) first CROSS JOIN LATERAL (
+        SELECT * FROM requests
+        WHERE tenant_id = first.tenant_id AND id = first.id AND status NOT IN ('succeeded', 'failed') FOR UPDATE
+    ) r
+    ORDER BY first.seq
 """
 # Passes over what others are executing: waiting for it here, out of line, could be a deadlock.
 _PUT_OFF: LiteralString = """

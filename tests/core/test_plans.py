@@ -69,25 +69,34 @@ _QUEUE: LiteralString = """
 
 @pytest.fixture(scope="module")
 def crowd(settings: Settings) -> Iterator[Connection[Any]]:
-    """A tenant that grew overnight, beside many small ones: the statistics of the tables know only these.
+    """A tenant that grew overnight, beside many small ones.
 
-    It has so many requests, most of them finished, tasks and events that reading all of them would show.
+    It has so many requests, most of them finished, tasks and events that reading all of them would show. Statistics
+    were taken at the worst time, just before all that was committed: its pages count, and its rows do not.
     """
     with connect(settings) as connection:
         connection.execute("SET statement_timeout = '60s'")
         for statement in _CROWD_STATEMENTS:
             for number in range(300):
                 connection.execute(statement, {"tenant": f"{_CROWD}_{number}", "finished": 3, "tasks": 3})
-        connection.execute("ANALYZE requests, tasks, audit_events")
-        for statement in (*_CROWD_STATEMENTS, _QUEUE):
-            connection.execute(statement, {"tenant": _CROWD, "finished": _FINISHED, "tasks": _TASKS})
+        with connection.transaction(), connect(settings) as other:
+            for statement in (*_CROWD_STATEMENTS, _QUEUE):
+                connection.execute(statement, {"tenant": _CROWD, "finished": _FINISHED, "tasks": _TASKS})
+            other.execute("ANALYZE requests, tasks, audit_events")
         yield connection
 
 
-@pytest.fixture(scope="module", params=["stale", "fresh"])
+@pytest.fixture(scope="module", params=["misled", "stale", "fresh"])
 def statistics(request: pytest.FixtureRequest, crowd: Connection[Any]) -> None:
+    """What Postgres believes: that there is next to nothing, that all tenants are small, and then the truth."""
+    if request.param == "stale":
+        crowd.execute("VACUUM requests, tasks, audit_events")
     if request.param == "fresh":
         crowd.execute("ANALYZE requests, tasks, audit_events")
+
+
+# A front end may sort, since it filters by what has no index in the order of the page; that costs it the certainty.
+_not_misled = pytest.mark.parametrize("statistics", ["stale", "fresh"], indirect=True, scope="module")
 
 
 def _assert_by_key(plans: list[Plan], indexes: set[str], most: int = 1_000) -> None:
@@ -98,6 +107,16 @@ def _assert_by_key(plans: list[Plan], indexes: set[str], most: int = 1_000) -> N
             assert scan.node != "Seq Scan", plan
             assert scan.rows <= most, plan
     assert indexes <= {scan.index for plan in plans for scan in plan.scans}
+
+
+def test_no_table_keeps_statistics_of_its_tenants(connection: Connection[Any]) -> None:
+    kept = connection.execute(
+        "SELECT attrelid::regclass::text FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid"
+        " WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND attname = 'tenant_id'"
+        " AND attstattarget IS DISTINCT FROM 0"
+    ).fetchall()
+
+    assert kept == []
 
 
 def _lines(workspace: Workspace) -> list[Receipt]:
@@ -205,6 +224,7 @@ _READS: list[tuple[str, _Read, str]] = [
 ]
 
 
+@_not_misled
 @pytest.mark.usefixtures("statistics")
 @pytest.mark.parametrize(("read", "index"), [each[1:] for each in _READS], ids=[each[0] for each in _READS])
 async def test_a_read_goes_by_its_index(settings: Settings, read: _Read, index: str) -> None:
@@ -216,11 +236,12 @@ async def test_a_read_goes_by_its_index(settings: Settings, read: _Read, index: 
     PLANS.clear()
 
     await reader.run(explained)
-
-    _assert_by_key(PLANS, {index})
     await reader.close()
 
+    _assert_by_key(PLANS, {index})
 
+
+@_not_misled
 @pytest.mark.usefixtures("statistics")
 async def test_known_keys_are_found_by_their_index(settings: Settings, person: Caller) -> None:
     caller = replace(person, tenant_id=_CROWD)

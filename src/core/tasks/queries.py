@@ -15,6 +15,15 @@ from core.records import Store, Target
 from core.tasks.model import TASK_COLUMNS, ResourceType, Source, Status, Task, TaskRow
 
 _SELECT = f"SELECT {', '.join(TASK_COLUMNS)} FROM tasks"
+# One after the other by the primary key, in the order given: so the planner has no other way.
+_MANY: LiteralString = f"""
+    SELECT task.* FROM unnest(%s::text[]) AS named (id)
+    CROSS JOIN LATERAL ({_SELECT} WHERE tenant_id = %s AND id = named.id OFFSET 0) task
+"""
+_LOCK: LiteralString = f"""
+    SELECT task.* FROM unnest(%s::text[], %s::text[]) AS named (tenant_id, id)
+    CROSS JOIN LATERAL ({_SELECT} WHERE tenant_id = named.tenant_id AND id = named.id FOR NO KEY UPDATE) task
+"""
 _NEWEST_FIRST = Keyset(("id",), descending=True)
 _SOONEST_DUE_FIRST = Keyset(("due_at", "id"), descending=False)
 
@@ -99,24 +108,19 @@ async def get_task(connection: AsyncConnection[Any], tenant_id: str, task_id: st
 async def get_tasks(connection: AsyncConnection[Any], tenant_id: str, ids: Sequence[str]) -> list[Task]:
     """Return those of the tasks that the tenant has, in any order."""
     async with connection.cursor(row_factory=class_row(Task)) as cursor:
-        await cursor.execute(_SELECT + " WHERE tenant_id = %s AND id = ANY(%s)", (tenant_id, list(ids)))
+        await cursor.execute(_MANY, (list(ids), tenant_id))
         return await cursor.fetchall()
 
 
 def load_tasks(connection: Connection[Any], targets: Collection[Target]) -> list[Task]:
-    """Lock and return those of the tasks that exist, by one statement.
+    """Lock and return those of the tasks that exist, by one statement, in the order of their ids.
 
     The lock is for a request whose front end committed late: an execution of the task that began before cannot have
     seen it, and so holds no request that this one would have waited for.
     """
-    tenants, _, ids = (list(column) for column in zip(*targets, strict=True))
+    tenants, _, ids = (list(column) for column in zip(*sorted(targets), strict=True))
     with connection.cursor(row_factory=class_row(Task)) as cursor:
-        return cursor.execute(
-            _SELECT
-            + " JOIN unnest(%s::text[], %s::text[]) AS named (tenant_id, id) USING (tenant_id, id)"
-            + " ORDER BY tenant_id, id FOR NO KEY UPDATE OF tasks",
-            (tenants, ids),
-        ).fetchall()
+        return cursor.execute(_LOCK, (tenants, ids)).fetchall()
 
 
 def save_tasks(connection: Connection[Any], tasks: Iterable[Task]) -> None:
