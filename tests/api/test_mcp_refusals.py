@@ -18,7 +18,7 @@ from api import agents
 from api.app import create_app
 from api.tools import TOOLS
 from core.settings import Settings
-from core.tenancy.queries import list_tokens, revoke_token
+from core.tenancy.queries import list_tokens, revoke_token, secret_hash
 from tests.api.conftest import MakeToken
 from tests.api.serving import running, serving
 from tests.api.speaking import (
@@ -355,7 +355,7 @@ def test_without_postgres_every_call_says_so(settings: Settings, workspace: Work
     app = create_app(settings.model_copy(update={"database_url": nowhere, "database_timeout": 0.5}))
     with running(app) as url:
         if known:  # a token that was looked up a moment ago
-            app.state.runtime.authenticator._remembered["t"] = (float("inf"), workspace.person)
+            app.state.runtime.authenticator._remembered[secret_hash("t")] = (float("inf"), workspace.person)
         for tool, arguments in GOOD.items():
             result = reply_of(post(url, "t", tool_call(tool, arguments)))["result"]
             assert result["isError"]
