@@ -29,6 +29,9 @@ _SENT_AT = "baton_sent_at"
 Batch = Mapping[str, Sequence[str]]
 """Request ids by tenant id."""
 
+# How far back `is_waiting` looks: what moves imports on waits there, too.
+_NEWEST = 100
+
 # What a publisher waits at most, in seconds: a broker that is away, frozen or full must not hold a caller.
 _PUBLISH_TIMEOUT = 0.5
 _RETRY_POLICY = {"max_retries": 0, "interval_start": 0, "interval_step": 0.05, "interval_max": 0.05}
@@ -77,8 +80,7 @@ def celery_app() -> Celery:
             "reconcile": {
                 "task": RECONCILE,
                 "schedule": settings.reconcile_every,
-                # A round that waited longer than this is not worth running: the next one is there already.
-                "options": {"queue": MAINTENANCE, "expires": 5 * settings.reconcile_every},
+                "options": {"queue": MAINTENANCE},
             }
         },
     )
@@ -114,6 +116,13 @@ def publish_feed(tenant_id: str, import_id: str) -> None:
         argsrepr="",  # for Celery's own log and tools; the message would hold every id twice
         kwargsrepr="",
     )
+
+
+def is_waiting(task: str) -> bool:
+    """Return whether a message for a task is among the newest of maintenance; raises one of BROKER_ERRORS."""
+    with celery_app().pool.acquire(block=True, timeout=_PUBLISH_TIMEOUT) as connection:
+        newest = connection.default_channel.client.lrange(MAINTENANCE, 0, _NEWEST - 1)
+    return any(orjson.loads(message)["headers"]["task"] == task for message in newest)
 
 
 def oldest_waiting(lane: Lane) -> datetime | None:

@@ -1,11 +1,28 @@
 """A Celery consumer that outlives its broker."""
 
+from collections.abc import Callable
+
 from celery.utils.log import get_logger
 from celery.worker.consumer import Consumer
 from celery.worker.state import maybe_shutdown
 from kombu.connection import Connection
 
 log = get_logger(__name__)
+
+
+def connect_steadily(connection: Connection, callback: Callable[[], None] | None = None) -> Connection:
+    """Connect within a second of the broker's return; Celery's own waits grow to 30 s and are fixed.
+
+    The callback is called while waiting, and may end that by an exception.
+    """
+    connected: Connection = connection.ensure_connection(
+        _report, None, interval_start=0.2, interval_step=0.2, interval_max=1.0, callback=callback
+    )
+    return connected
+
+
+def _report(error: Exception, interval: float) -> None:
+    log.warning("broker_unreachable, next try in %.1f s: %r", interval, error)
 
 
 class SteadyConsumer(Consumer):
@@ -20,16 +37,5 @@ class SteadyConsumer(Consumer):
             self.connection = None
 
     def ensure_connected(self, conn: Connection) -> Connection:
-        """Reconnect within a second of the broker's return; Celery's own waits grow to 30 s and are fixed."""
-        connected: Connection = conn.ensure_connection(
-            self._report,
-            None,
-            interval_start=0.2,
-            interval_step=0.2,
-            interval_max=1.0,
-            callback=maybe_shutdown,
-        )
-        return connected
-
-    def _report(self, error: Exception, interval: float) -> None:
-        log.warning("broker_unreachable, next try in %.1f s: %r", interval, error)
+        """Reconnect soon, unless the process is to end."""
+        return connect_steadily(conn, maybe_shutdown)

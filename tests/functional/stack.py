@@ -23,7 +23,7 @@ _COMMANDS = {
     "web": "api.main:app",
     "worker": "maintenance,interactive",
     "bulk": "maintenance,bulk",
-    "beat": "celery.beat:Scheduler",
+    "beat": "worker.beat:SteadyScheduler",
     "valkey": "valkey-server",
 }
 
