@@ -1,11 +1,16 @@
 """What goes wrong in one command stays with that command."""
 
 import random
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from psycopg import Connection
 
+import core.execution
 from core.acceptance import Receipt
+from core.audit import AuditEvent, append_events
 from core.tasks.commands import CreateTask, UpdateTask
 from core.tasks.handlers import create_task, update_task
 from tests.core.crashes import Killed, install, raising, unwritable
@@ -49,6 +54,35 @@ def test_a_command_that_cannot_be_written_fails_alone(
     assert set(workspace.statuses(receipts)) == {"succeeded"}
     assert [task.id for task in workspace.tasks()] == sorted(receipt.target_id for receipt in receipts)
     assert len(workspace.events()) == 13
+
+
+def _twice(event: AuditEvent) -> list[AuditEvent]:
+    return [event, event]
+
+
+def _of_no_outcome(event: AuditEvent) -> list[AuditEvent]:
+    return [replace(event, outcome="lost")]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("spoil", [_twice, _of_no_outcome])
+def test_a_command_whose_event_a_constraint_refuses_fails_alone(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, spoil: Callable[[AuditEvent], list[AuditEvent]]
+) -> None:
+    """That statement is in the middle of those that go in one round trip."""
+    receipts = workspace.accept(*[CreateTask(title=f"Task {number}") for number in range(7)])
+
+    def append(connection: Connection[Any], events: list[AuditEvent]) -> None:
+        spoiled = {(receipts[3].target_id, "applied")}
+        each_spoiled = [spoil(each) if (each.target_id, each.outcome) in spoiled else [each] for each in events]
+        append_events(connection, [event for group in each_spoiled for event in group])
+
+    monkeypatch.setattr(core.execution, "append_events", append)
+
+    workspace.execute(*receipts)
+
+    _assert_internal_error(workspace, receipts.pop(3))
+    assert set(workspace.statuses(receipts)) == {"succeeded"}
+    assert len(workspace.events()) == 7
 
 
 def test_several_poisoned_commands_of_a_batch_fail_and_no_other(

@@ -9,6 +9,7 @@ import pytest
 from celery.worker import state as celery_state
 from psycopg import Connection
 
+import core.execution
 import worker.runner
 from core.db import connect
 from core.execution import Executed
@@ -62,6 +63,37 @@ def test_a_database_that_fails_is_tried_again_and_never_counts_as_an_attempt(
     assert workspace.statuses([receipt]) == ["succeeded"]
     assert workspace.request(receipt).attempts == 1
     assert len(workspace.events()) == 1
+
+
+def _cut(weak: WeakServer) -> None:
+    weak.proxy.cut()
+    weak.proxy.restore()
+
+
+@pytest.mark.parametrize("step", ["append_events", "finish_requests"])
+@pytest.mark.parametrize("fail", [_deadlock, _break, None], ids=["deadlock", "end of the session", "cut connection"])
+def test_a_failure_between_the_statements_of_a_write_is_the_databases(
+    workspace: Workspace,
+    weak_postgres: WeakServer,
+    new_runner: Callable[..., Runner],
+    monkeypatch: pytest.MonkeyPatch,
+    fail: Callable[[Connection[Any]], None] | None,
+    step: str,
+) -> None:
+    (receipt,) = workspace.accept(CreateTask(title="Call Jane"))
+    take, failing = getattr(core.execution, step), iter([True])
+
+    def take_or_fail(connection: Connection[Any], *args: Any, **kwargs: Any) -> None:
+        if next(failing, False):
+            fail(connection) if fail else _cut(weak_postgres)
+        take(connection, *args, **kwargs)
+
+    monkeypatch.setattr(core.execution, step, take_or_fail)
+
+    new_runner(weak_postgres.settings).execute(workspace.batch(receipt), alone=False)
+
+    assert workspace.statuses([receipt]) == ["succeeded"]
+    assert workspace.request(receipt).attempts == 1
 
 
 def test_a_message_is_held_while_postgres_is_away_and_executed_when_it_is_back(
