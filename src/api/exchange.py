@@ -48,8 +48,11 @@ async def exchange(request: Request) -> Exchange:
         ValidationFailed: a query parameter is no UTF-8, or it or a header that has one value is given several times.
 
     """
-    _refuse_undecodable(request)
-    _refuse_repeated(request)
+    if not _is_utf8(request.scope["raw_path"]):
+        raise ResourceNotFound(f"There is nothing at {path_of(request.scope)}, whose bytes are not valid UTF-8.")
+    if request.scope["query_string"]:
+        _refuse_undecodable(request.scope["query_string"])
+        _refuse_repeated(request)
     return Exchange(
         id=request.scope["state"]["request_id"],
         runtime=request.app.state.runtime,
@@ -65,7 +68,7 @@ CurrentExchange = Annotated[Exchange, Depends(exchange)]
 
 def refuse_parameters(request: Request) -> None:
     """Refuse every query parameter, where none means anything: a key for a retry that is ignored would mislead."""
-    if request.query_params:
+    if request.scope["query_string"] and request.query_params:
         raise ValidationFailed([FieldError(name, "Extra inputs are not permitted") for name in request.query_params])
 
 
@@ -86,11 +89,9 @@ def preferred_wait(prefer: Sequence[str]) -> int | None:
     return None
 
 
-def _refuse_undecodable(request: Request) -> None:
+def _refuse_undecodable(query: bytes) -> None:
     """Refuse percent-encoded bytes that are no UTF-8, which everything after this reads as U+FFFD."""
-    if not _is_utf8(request.scope["raw_path"]):
-        raise ResourceNotFound(f"There is nothing at {path_of(request.scope)}, whose bytes are not valid UTF-8.")
-    wrong = [pair for pair in request.scope["query_string"].split(b"&") if not _is_utf8(pair)]
+    wrong = [pair for pair in query.split(b"&") if not _is_utf8(pair)]
     if wrong:
         raise ValidationFailed([FieldError(unquote(pair.partition(b"=")[0]), "Not valid UTF-8") for pair in wrong])
 

@@ -64,7 +64,11 @@ class Protocol(HttpToolsProtocol):
         if self._refusal is not None:
             return
         super().data_received(data)
-        self._head_bytes = self._head_bytes + len(data) if self._in_head else 0
+        if not self._in_head:
+            self._head_bytes = 0
+            return
+        self._await_head()
+        self._head_bytes += len(data)
         if self._head_bytes > _MOST_HEAD_BYTES and self._refusal is None:
             self._refuse(HeadersTooLarge(f"The request line and headers may have {_MOST_HEAD_BYTES:,} bytes at most."))
 
@@ -72,7 +76,6 @@ class Protocol(HttpToolsProtocol):
         """Begin a request."""
         super().on_message_begin()
         self._in_head = True
-        self._await_head()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header without the blanks behind its value, which the parser leaves there (RFC 9110, section 5.5).
