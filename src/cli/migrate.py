@@ -11,7 +11,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from cli.database import address, unreachable
-from cli.exits import NotAllowed
+from cli.exits import NotAllowed, TryLater
 from cli.stack import ROOT, stack_settings
 from core.settings import Settings
 
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 _LOCK = 0x6261746F6E
 _POSTGRES_MAY_TAKE_SECONDS = 30.0
 _POLL_SECONDS = 0.2
+_IN_THE_WAY = (
+    "A transaction of another process holds what a migration needs, and all others would wait behind that migration;"
+    " nothing was changed. Run `baton migrate` again, or end the transaction first."
+)
 
 
 @click.command()
@@ -40,15 +44,21 @@ def migrate_to_head(settings: Settings) -> tuple[str | None, str | None]:
     """Run the migrations that are missing and return the revisions before and after.
 
     Raises:
-        TryLater: Postgres did not come up within 30 s.
+        TryLater: Postgres did not come up within 30 s, or a transaction held what a migration needs.
         NotAllowed: Postgres refuses the user, the password or the database.
 
     """
     from alembic import command
+    from sqlalchemy.exc import OperationalError
 
     with _connected(settings) as connection, _alone(connection):
         before = current_revision(connection)
-        command.upgrade(alembic_config(), "head")
+        try:
+            command.upgrade(alembic_config(), "head")
+        except OperationalError as error:
+            if isinstance(error.orig, psycopg.errors.LockNotAvailable):
+                raise TryLater(_IN_THE_WAY) from None
+            raise
         return before, current_revision(connection)
 
 

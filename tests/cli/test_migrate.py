@@ -55,6 +55,16 @@ def test_it_waits_for_a_postgres_that_comes_up_later(postgres: EmbeddedPostgres)
     assert it.returncode == 0
 
 
+def test_it_gives_up_soon_where_a_transaction_is_in_its_way_and_nothing_is_changed(postgres: EmbeddedPostgres) -> None:
+    with psycopg.connect(postgres.url) as other:
+        other.execute("CREATE SEQUENCE requests_seq")  # as the migration will, and not committed
+        refused = run("migrate", **stack_on(postgres))
+        other.rollback()
+    assert (refused.returncode, len(refused.stderr.splitlines())) == (75, 1)
+    assert "nothing was changed" in refused.stderr
+    assert run("migrate", **stack_on(postgres)).returncode == 0
+
+
 def test_a_wrong_password_is_not_waited_for(postgres: EmbeddedPostgres) -> None:
     wrong = stack_on(postgres) | {"BATON_DATABASE_URL": postgres.url.replace("baton:", "baton:not-")}
     assert run("migrate", **wrong).returncode == 4
