@@ -117,6 +117,13 @@ def thaw(pids: list[int]) -> None:
             os.kill(pid, signal.SIGCONT)
 
 
+def connected_from(pids: list[int], ports: list[int]) -> list[int]:
+    """Return those of the processes that have a connection from one of some local ports."""
+    sockets = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    wanted = {f"socket:[{each[9]}]" for each in sockets if int(each[1].rpartition(":")[2], 16) in ports}
+    return [pid for pid in pids if any(str(fd.readlink()) in wanted for fd in Path(f"/proc/{pid}/fd").iterdir())]
+
+
 def until(condition: Callable[[], T], what: str, *, seconds: float = 30, blame: Path | None = None) -> T:
     """Return what the condition gives once that is true; fail with the log where it never is."""
     deadline = time.monotonic() + seconds

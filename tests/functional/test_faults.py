@@ -8,7 +8,7 @@ import httpx
 import psycopg
 import pytest
 
-from tests.functional.stack import Stack, thaw, until
+from tests.functional.stack import Stack, connected_from, thaw, until
 
 
 @pytest.fixture(autouse=True)
@@ -68,18 +68,40 @@ def test_killing_a_worker_that_holds_the_locks_of_its_batch_loses_nothing(stack:
         # Execution stops inside its transaction, where it writes tasks, until this one ends.
         blocker.execute("LOCK TABLE tasks IN SHARE MODE")
         accepted = _accept(person, 20)
-        until(lambda: _waiting_for_tasks(stack) > 0, "a worker is in mid-batch", blame=stack.log)
+        until(lambda: _waiting_for_tasks(stack), "a worker is in mid-batch", blame=stack.log)
         stack.kill("worker")
     _assert_each_ends_once(stack, person, accepted)
 
 
-def _waiting_for_tasks(stack: Stack) -> int:
+def test_freezing_a_worker_that_holds_the_locks_of_its_batch_keeps_nobody_waiting_for_long(
+    stack: Stack, person: httpx.Client
+) -> None:
+    task_id = person.post("/v1/tasks", json={"title": "Held"}, headers={"Prefer": "wait=30"}).json()["task"]["id"]
+    with psycopg.connect(stack.database_url) as blocker:
+        blocker.execute("LOCK TABLE tasks IN SHARE MODE")
+        person.patch(f"/v1/tasks/{task_id}", json={"status": "completed"})
+        ports = until(lambda: _waiting_for_tasks(stack), "a worker is in mid-batch", blame=stack.log)
+        workers = stack.freeze("worker")
+    frozen = connected_from(workers, ports)
+    try:
+        thaw([pid for pid in workers if pid not in frozen])
+        reopened = person.patch(f"/v1/tasks/{task_id}", json={"status": "open"}).json()["request_id"]
+        _assert_each_ends_once(stack, person, _accept(person, 20))
+        answer = person.get(f"/v1/requests/{reopened}", headers={"Prefer": "wait=30"})
+    finally:
+        thaw(frozen)
+    assert len(frozen) == 1
+    assert answer.json()["request"]["status"] == "succeeded", stack.log.read_text()[-6000:]
+
+
+def _waiting_for_tasks(stack: Stack) -> list[int]:
+    """Return the ports from which those are connected who wait for the table."""
     with psycopg.connect(stack.database_url) as connection:
-        row = connection.execute(
-            "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'tasks'::regclass"
-        ).fetchone()
-    assert row is not None
-    return int(row[0])
+        rows = connection.execute(
+            "SELECT client_port FROM pg_locks JOIN pg_stat_activity USING (pid)"
+            " WHERE NOT granted AND relation = 'tasks'::regclass"
+        ).fetchall()
+    return [port for (port,) in rows]
 
 
 def test_killing_valkey_with_messages_queued_and_wiping_its_data_loses_nothing(
