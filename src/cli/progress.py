@@ -62,9 +62,7 @@ class Progress(ABC):
         """Show how many rows are done, of those that are there or will be."""
         done, total = known["rows"] - known["queued"], self._rows(known)
         self._executing = self._executing or Pace(done)
-        self._show(
-            "rows executed", done, total, f"{self._executing.rate(done):,.0f}/s{self._executing.left(done, total)}"
-        )
+        self._show("rows done", done, total, f"{self._executing.rate(done):,.0f}/s{self._executing.left(done, total)}")
 
     @abstractmethod
     def note(self, text: str) -> None:

@@ -53,8 +53,8 @@ def test_rows_are_told_of_as_many_as_the_file_will_have(clock: list[float], caps
         clock[0] += 10
 
     assert capsys.readouterr().err.splitlines() == [
-        "1,000 of 4,000 rows executed, 50/s, 0:01:00 left",
-        "2,000 of 2,000 rows executed, 75/s, 0:00:00 left",
+        "1,000 of 4,000 rows done, 50/s, 0:01:00 left",
+        "2,000 of 2,000 rows done, 75/s, 0:00:00 left",
     ]
 
 
