@@ -192,7 +192,7 @@ class NdjsonReader(RecordReader):
 
     def _record(self, text: str) -> Record:
         try:
-            values = json.loads(text, object_pairs_hook=_once, parse_constant=_refuse_constant)
+            values = _JSON.decode(text)
         except (ValueError, RecursionError) as error:
             return Record(self.lines + 1, {RAW: text}, f"Not valid JSON: {error}")
         if not isinstance(values, dict):
@@ -217,6 +217,10 @@ def _once(members: list[tuple[str, Any]]) -> dict[str, Any]:
 def _refuse_constant(name: str) -> None:
     message = f"{name} is not JSON"
     raise ValueError(message)
+
+
+# Made once: json.loads makes a decoder for each text where it is given hooks.
+_JSON = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_refuse_constant)
 
 
 def _refuse_other_encodings(line: bytes) -> None:
