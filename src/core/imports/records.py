@@ -120,7 +120,8 @@ class CsvReader(RecordReader):
         """Return the last records; raises ValidationFailed as well when there was no header."""
         records = super().end()
         if self.columns is None:
-            raise ValidationFailed([FieldError("body", "No header was found: the first line must name the columns")])
+            why = "No header was found" if self.offset else "The file is empty"
+            raise ValidationFailed([FieldError("body", f"{why}: the first line must name the columns")])
         return records
 
     def _records(self, lines: list[bytes], *, last: bool) -> Iterator[Record]:
